@@ -1,0 +1,1 @@
+//! The gate: HTTP in, HTTP out, every attempt metered.

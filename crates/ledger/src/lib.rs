@@ -1,0 +1,12 @@
+//! What was really used, attempt by attempt. The only crate that knows SQL.
+//!
+//! A record travels: [`Ledger::intent`] (before the upstream call, in the spool by `write(2)`) → [`Ledger::close_attempt`]
+//! → [`Ledger::close_request`] → the writer thread batches them idempotently into SQLite → [`Reader`]. After a
+//! crash, [`Ledger::open`] replays the spool: an attempt without its close becomes [`Outcome::Unknown`] with its
+//! cost estimated (design §5a, LAW 1).
+
+mod record;
+
+pub use record::{
+    AttemptClose, AttemptId, CostBasis, Intent, Outcome, RequestClose, RequestId, RequestOpen, Saving,
+};

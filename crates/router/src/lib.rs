@@ -1,0 +1,13 @@
+//! Which model should answer, and whether its answer is good enough.
+//!
+//! Pure: no clock, no I/O, no randomness of its own. [`decide`] turns a route and a prompt into a [`Plan`];
+//! [`Gate`] watches the first step's answer and says hold, release or escalate. Every decision carries the
+//! explanation that the ledger keeps (LAW 7).
+
+mod decide;
+mod gate;
+mod route;
+
+pub use decide::{Candidate, Excluded, Explanation, Group, NoCandidate, Plan, Prompt, Reason, Step, Up, decide};
+pub use gate::{Gate, Verdict};
+pub use route::{Check, HoldBack, How, Pick, Route, Rule, Until};
