@@ -162,6 +162,16 @@ pub struct Offer {
 }
 
 impl Offer {
+    /// A model that no source lists: nothing is known, its price is [`UnknownPrice::Model`].
+    pub fn unlisted(provider: &str, model: &str) -> Self {
+        Self {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            facts: Facts::default(),
+            retires: None,
+        }
+    }
+
     /// `provider/model`.
     pub fn target(&self) -> String {
         format!("{}/{}", self.provider, self.model)

@@ -13,3 +13,6 @@ pub use facts::{Ability, Auth, Capabilities, Facts, Needs, Offer, Provider, Quir
 pub use money::{Money, MoneyError, Rate};
 pub use price::{Context, Cost, PriceLine, Tier, UnknownPrice};
 pub use usage::{Basis, Bucket, Usage};
+
+mod catalogue;
+pub use catalogue::{AutoList, Catalogue, Hit, LoadError};

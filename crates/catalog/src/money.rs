@@ -195,7 +195,10 @@ mod tests {
     fn a_published_price_is_exact() {
         assert_eq!(Rate::per_million("0.01875").unwrap().pico(), 18_750);
         assert_eq!(Rate::per_million("15").unwrap().times(3), Money::from_pico(45_000_000));
-        assert_eq!(Money::parse_usd("0.1").unwrap() + Money::parse_usd("0.2").unwrap(), Money::parse_usd("0.3").unwrap());
+        assert_eq!(
+            Money::parse_usd("0.1").unwrap() + Money::parse_usd("0.2").unwrap(),
+            Money::parse_usd("0.3").unwrap()
+        );
     }
 
     #[test]
@@ -209,7 +212,8 @@ mod tests {
 
     #[test]
     fn display_keeps_cents_and_drops_trailing_zeros() {
-        let shown = ["0", "1.5", "0.000123", "-0.01", "12.345"].map(|t| Money::parse_usd(t).unwrap().to_string());
+        let shown =
+            ["0", "1.5", "0.000123", "-0.01", "12.345"].map(|t| Money::parse_usd(t).unwrap().to_string());
         assert_eq!(shown, ["0.00", "1.50", "0.000123", "-0.01", "12.345"]);
     }
 

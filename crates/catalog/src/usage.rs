@@ -152,6 +152,9 @@ impl Usage {
 
     /// All output tokens, visible or not.
     pub const fn total_output(&self) -> u64 {
-        self.output.saturating_add(self.reasoning).saturating_add(self.output_audio).saturating_add(self.output_image)
+        self.output
+            .saturating_add(self.reasoning)
+            .saturating_add(self.output_audio)
+            .saturating_add(self.output_image)
     }
 }

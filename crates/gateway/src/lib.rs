@@ -1,1 +1,5 @@
 //! The gate: HTTP in, HTTP out, every attempt metered.
+
+pub mod config;
+pub mod health;
+pub mod upstream;

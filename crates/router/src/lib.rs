@@ -8,6 +8,8 @@ mod decide;
 mod gate;
 mod route;
 
-pub use decide::{Candidate, Excluded, Explanation, Group, NoCandidate, Plan, Prompt, Reason, Step, Up, decide};
+pub use decide::{
+    Candidate, Excluded, Explanation, Group, NoCandidate, Plan, Prompt, Reason, Step, Up, decide,
+};
 pub use gate::{Gate, Verdict};
 pub use route::{Check, HoldBack, How, Pick, Route, Rule, Until};

@@ -25,7 +25,14 @@ pub trait Door: Send + Sync {
     /// What writes the answer to `request` in this dialect.
     fn writer(&self, request: &Request) -> Box<dyn Writer>;
     /// An error body in this dialect (not SSE-framed). `code` is a short machine word such as `model_not_found`.
-    fn error_body(&self, status: StatusCode, kind: &str, code: Option<&str>, param: Option<&str>, message: &str) -> Bytes;
+    fn error_body(
+        &self,
+        status: StatusCode,
+        kind: &str,
+        code: Option<&str>,
+        param: Option<&str>,
+        message: &str,
+    ) -> Bytes;
 }
 
 /// Writes one answer in the caller's dialect. For streams, the output is complete SSE frames.

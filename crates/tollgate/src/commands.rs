@@ -1,0 +1,13 @@
+//! One file per command: `Args` and `run`.
+
+pub mod check;
+pub mod completions;
+pub mod demo;
+pub mod explain;
+pub mod init;
+pub mod keys;
+pub mod models;
+pub mod prices;
+pub mod requests;
+pub mod serve;
+pub mod spend;

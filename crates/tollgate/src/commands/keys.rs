@@ -1,0 +1,14 @@
+//! `tollgate keys`.
+
+use std::process::ExitCode;
+
+use crate::cli::Global;
+
+/// Flags of `keys`.
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(_args: Args, _global: &Global) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("`keys` is not in this build")
+}

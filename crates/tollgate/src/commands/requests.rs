@@ -1,0 +1,14 @@
+//! `tollgate requests`.
+
+use std::process::ExitCode;
+
+use crate::cli::Global;
+
+/// Flags of `requests`.
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(_args: Args, _global: &Global) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("`requests` is not in this build")
+}
