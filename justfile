@@ -1,0 +1,55 @@
+# The recipes are CI's steps. `just` is among the tools that .ci/tools installs.
+
+export PATH := justfile_directory() / "target/tools/venv/bin:" + env("PATH")
+
+# what there is
+[private]
+default:
+    @{{ just_executable() }} --list --unsorted
+
+# format; `just fmt --check` only looks
+fmt *FLAGS:
+    cargo fmt --all -- {{ FLAGS }}
+
+# lint all targets, warnings are errors
+clippy:
+    cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+
+# licences, banned crates, sources of dependencies
+deny:
+    cargo-deny --log-level error check --hide-inclusion-graph bans licenses sources
+
+# lint the Dockerfile (no container engine needed)
+dockerfile:
+    hadolint --failure-threshold style Dockerfile
+
+# build the API documentation, warnings are errors
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+
+# install what the tests need, then run them all
+test *ARGS:
+    ./test {{ ARGS }}
+
+# the README's set-up commands, as it spells them
+readme:
+    .ci/readme
+
+# the demo with simulated vendors
+demo *ARGS:
+    cargo run --locked -- demo {{ ARGS }}
+
+# refresh the price snapshots from their sources
+prices *ARGS:
+    cargo xtask prices {{ ARGS }}
+
+# what .ci/run runs
+ci:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for step in "fmt --check" clippy deny dockerfile docs test readme; do
+        echo "== just $step"
+        started=$SECONDS
+        {{ just_executable() }} $step
+        echo "== just $step: passed in $((SECONDS - started)) s"
+    done
