@@ -73,7 +73,7 @@ pub async fn send(sim: &Sim, request: Request<Full<Bytes>>) -> Got {
     let (mut bytes, mut clean) = (Vec::new(), true);
     while let Some(frame) = body.frame().await {
         if let Ok(frame) = frame {
-            bytes.extend_from_slice(&frame.into_data().unwrap_or_default())
+            bytes.extend_from_slice(&frame.into_data().unwrap_or_default());
         } else {
             clean = false;
             break;
