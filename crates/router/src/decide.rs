@@ -1,166 +1,29 @@
 //! From a route and a prompt to a plan, with its reasons.
+//!
+//! Order of thought: candidates that cannot serve the request fall out first, so that no rule can send an image to a
+//! text-only model; a conversation that is bound to a target stays there; then the route's rules; then the pick among
+//! vendors. The same inputs give the same plan.
 
-use catalog::{Facts, Money, Needs};
-use serde::Serialize;
+use regex::Regex;
 
-use crate::{Pick, Route};
+use crate::needs::{self, Fit};
+use crate::{
+    Candidate, Excluded, Explanation, Group, How, Kept, NoCandidate, Plan, Prompt, Reason, Role, Route, Rule,
+    Step, Until, Up, order,
+};
 
-/// What the router may know of a request. Built by the gateway from any client dialect.
-#[derive(Clone, Debug)]
-pub struct Prompt<'a> {
-    /// `chat`, `completion` or `embedding`.
-    pub op: &'a str,
-    /// Text of the last user message.
-    pub last_user: &'a str,
-    /// Estimated input tokens.
-    pub input_tokens: u64,
-    /// The output bound that the caller set.
-    pub max_output_tokens: Option<u64>,
-    /// What the request needs.
-    pub needs: Needs,
-    /// The last message is a tool result.
-    pub tool_turn: bool,
-    /// A keyed hash of the session: makes weighted picks sticky.
-    pub session: u64,
-    /// The target that this conversation is bound to, if it already has one (tool calls, signatures).
-    pub bound_to: Option<&'a str>,
-}
+/// Bytes of the start, and of the end, of the last user message that rules read. A regex with a Unicode word boundary
+/// runs at some 20 MB/s over non-ASCII text; unbounded, one 32 MB message would hold a worker for seconds.
+const RULE_WINDOW: usize = 131_072;
+/// Characters of matched text in the reason.
+const WORD_CHARS: usize = 40;
 
-/// The breaker's view of a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Up {
-    /// Calls flow.
-    Closed,
-    /// Probing after a fault: tried after the healthy ones unless the gateway grants the probe.
-    HalfOpen,
-    /// Out of rotation: used only as the last resort.
-    Open,
-}
-
-/// One vendor of a model, with what is known of it now.
-#[derive(Clone, Debug)]
-pub struct Candidate<'a> {
-    /// `provider/model`.
-    pub target: &'a str,
-    /// What it can do.
-    pub facts: &'a Facts,
-    /// The provider's endpoints (`chat`, …); empty when unknown.
-    pub endpoints: &'a [String],
-    /// Breaker state.
-    pub up: Up,
-    /// Measured time to first token, milliseconds.
-    pub ttft_ms: Option<f64>,
-    /// Estimated price of this request.
-    pub price: Option<Money>,
-    /// For [`Pick::Weighted`].
-    pub weight: u32,
-    /// Past its last day.
-    pub retired: bool,
-}
-
-/// A model of the config: several vendors for one job.
-#[derive(Clone, Debug)]
-pub struct Group<'a> {
-    /// Its alias, or the target itself when pinned.
-    pub name: &'a str,
-    /// How to choose.
-    pub pick: Pick,
-    /// Its vendors.
-    pub candidates: Vec<Candidate<'a>>,
-}
-
-/// Why a step answers (`x-tollgate-reason`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The route's default.
-    Default,
-    /// A rule's regex matched this word.
-    Matched(String),
-    /// The input is long.
-    LongInput,
-    /// The conversation is bound to its target.
-    Sticky,
-    /// The client named the model.
-    Pinned,
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::Matched(word) => write!(f, "matched:{word}"),
-            Self::LongInput => f.write_str("long-input"),
-            Self::Sticky => f.write_str("sticky"),
-            Self::Pinned => f.write_str("pinned"),
-        }
-    }
-}
-
-/// One model to ask: its vendors in the order in which they are tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The group's name.
-    pub model: String,
-    /// Targets, best first. Open breakers come last, as a last resort.
-    pub targets: Vec<String>,
-}
-
-/// A candidate that was left out, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Excluded {
-    /// `provider/model`.
-    pub target: String,
-    /// E.g. `takes no images`, `context 8192 < 30000 tokens`.
-    pub why: String,
-}
-
-/// What the ledger and `explain` show of a decision.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Explanation {
-    /// The route, if one was named.
-    pub route: Option<String>,
-    /// `x-tollgate-reason`.
-    pub reason: String,
-    /// Estimated input tokens.
-    pub input_tokens: u64,
-    /// What the request needs, in words.
-    pub needs: Vec<String>,
-    /// Rules looked at, with their outcome, e.g. `matches /…/: no`.
-    pub rules: Vec<String>,
-    /// Candidates in order, with price, health and role.
-    pub candidates: Vec<serde_json::Value>,
-    /// Candidates left out.
-    pub excluded: Vec<Excluded>,
-    /// Checks that will run on the first answer; empty when none.
-    pub checks: Vec<String>,
-}
-
-/// What to do with a request.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// Asked first.
-    pub first: Step,
-    /// Asked when a check fails, or when every target of `first` fails.
-    pub escalation: Option<Step>,
-    /// Whether the checks of the route run on the first answer.
-    pub gated: bool,
-    /// Hold to the end (a whole check, `response_format` or tools on a route with checks).
-    pub hold_to_end: bool,
-    /// How an escalation is asked.
-    pub how: crate::How,
-    /// Why `first`.
-    pub reason: Reason,
-    /// The record of it.
-    pub explanation: Explanation,
-}
-
-/// No configured model can serve the request: a 400 that names the need and who fails it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no configured model can serve this request: {}", excluded.iter().map(|e| format!("{} {}", e.target, e.why)).collect::<Vec<_>>().join("; "))]
-pub struct NoCandidate {
-    /// Each candidate with what it lacks.
-    pub excluded: Vec<Excluded>,
+/// The candidates of a group that can serve the request, best first.
+struct Able<'g, 'a> {
+    group: &'g Group<'a>,
+    kept: Vec<(&'g Candidate<'a>, Fit)>,
+    /// The first need that excluded someone.
+    lacked: Option<&'static str>,
 }
 
 /// Decides. `route` is `None` for a pinned model or alias (then `default` is the only group and no check runs).
@@ -170,6 +33,249 @@ pub fn decide(
     default: &Group<'_>,
     escalate: Option<&Group<'_>>,
 ) -> Result<Plan, NoCandidate> {
-    let (_, _, _, _) = (route, prompt, default, escalate);
-    Err(NoCandidate { excluded: Vec::new() })
+    let mut record = Explanation {
+        route: route.map(|r| r.name.clone()),
+        input_tokens: prompt.input_tokens,
+        needs: needs::in_words(prompt),
+        ..Explanation::default()
+    };
+    let default = able(default, prompt, &mut record.excluded);
+    let escalate = route.and(escalate).map(|group| able(group, prompt, &mut record.excluded));
+    if let Some(group) = escalate.as_ref().filter(|e| e.kept.is_empty()) {
+        record
+            .notes
+            .push(format!("no model of `{}` can serve this request: no escalation", group.group.name));
+    }
+    let escalate = escalate.filter(|e| !e.kept.is_empty());
+
+    let (reason, mut first, escalation) = match (route, default.kept.is_empty(), escalate) {
+        (_, true, None) | (None, true, _) => return Err(NoCandidate { excluded: record.excluded }),
+        (None, false, _) => (Reason::Pinned, default, None),
+        (Some(_), true, Some(escalate)) => {
+            let name = default.group.name;
+            record.notes.push(format!("no model of `{name}` can serve this request: its escalation answers"));
+            (Reason::Needs(default.lacked.unwrap_or("model")), escalate, None)
+        }
+        (Some(route), false, escalate) => by_rules(route, prompt, default, escalate, &mut record),
+    };
+    stay(prompt, &mut first, &mut record);
+    Ok(plan(route, prompt, reason, &first, escalation.as_ref(), record))
+}
+
+/// Filters and sorts one group.
+fn able<'g, 'a>(group: &'g Group<'a>, prompt: &Prompt<'_>, excluded: &mut Vec<Excluded>) -> Able<'g, 'a> {
+    let mut kept = Vec::with_capacity(group.candidates.len());
+    let mut lacked = None;
+    for candidate in &group.candidates {
+        match needs::fit(candidate, prompt) {
+            Fit::No(need, why) => {
+                lacked = lacked.or(Some(need));
+                if !excluded.iter().any(|e| e.target == candidate.target) {
+                    excluded.push(Excluded { target: candidate.target.to_owned(), why });
+                }
+            }
+            fit => kept.push((candidate, fit)),
+        }
+    }
+    order::sort(group.pick, prompt.session, &mut kept);
+    Able { group, kept, lacked }
+}
+
+/// The binding, else the rules, choose between the route's two models.
+fn by_rules<'g, 'a>(
+    route: &Route,
+    prompt: &Prompt<'_>,
+    default: Able<'g, 'a>,
+    escalate: Option<Able<'g, 'a>>,
+    record: &mut Explanation,
+) -> (Reason, Able<'g, 'a>, Option<Able<'g, 'a>>) {
+    if let Some(bound) = prompt.bound_to {
+        if default.has(bound) {
+            return (Reason::Sticky, default, escalate);
+        }
+        match escalate {
+            Some(escalate) if escalate.has(bound) => return (Reason::Sticky, escalate, None),
+            other => {
+                record
+                    .notes
+                    .push(format!("`{bound}`, which this conversation is bound to, cannot serve it now"));
+                return rules(route, prompt, default, other, record);
+            }
+        }
+    }
+    rules(route, prompt, default, escalate, record)
+}
+
+fn rules<'g, 'a>(
+    route: &Route,
+    prompt: &Prompt<'_>,
+    default: Able<'g, 'a>,
+    escalate: Option<Able<'g, 'a>>,
+    record: &mut Explanation,
+) -> (Reason, Able<'g, 'a>, Option<Able<'g, 'a>>) {
+    let mut hit = None;
+    for rule in &route.before {
+        let (outcome, reason) = match rule {
+            Rule::Matches(regex) => match find(regex, prompt.last_user) {
+                Some(word) => (format!("yes, `{word}`"), Some(Reason::Matched(word))),
+                None => ("no".to_owned(), None),
+            },
+            Rule::InputTokensOver(limit) => {
+                let over = prompt.input_tokens > *limit;
+                let answer = if over { "yes" } else { "no" };
+                (format!("{answer}, about {}", prompt.input_tokens), over.then_some(Reason::LongInput))
+            }
+        };
+        record.rules.push(format!("{rule}: {outcome}"));
+        if reason.is_some() {
+            hit = reason;
+            break;
+        }
+    }
+    match (hit, escalate) {
+        (Some(reason), Some(escalate)) => (reason, escalate, None),
+        (_, escalate) => (Reason::Default, default, escalate),
+    }
+}
+
+/// The matched text, fit for a header: lower-cased, bounded, without control characters.
+fn find(regex: &Regex, text: &str) -> Option<String> {
+    let found = if text.len() <= 2 * RULE_WINDOW {
+        regex.find(text)?
+    } else {
+        let (start, _) = text.split_at(text.floor_char_boundary(RULE_WINDOW));
+        let (_, end) = text.split_at(text.ceil_char_boundary(text.len() - RULE_WINDOW));
+        regex.find(start).or_else(|| regex.find(end))?
+    };
+    let word = found.as_str().chars().take(WORD_CHARS).map(|c| if c.is_control() { ' ' } else { c });
+    Some(word.collect::<String>().to_lowercase().trim().to_owned())
+}
+
+/// Puts the target that the conversation is bound to first, unless its breaker is open.
+fn stay(prompt: &Prompt<'_>, first: &mut Able<'_, '_>, record: &mut Explanation) {
+    let Some(bound) = prompt.bound_to else { return };
+    let Some(at) = first.kept.iter().position(|(c, _)| c.target == bound) else { return };
+    if first.kept.get(at).is_some_and(|(c, _)| c.up == Up::Open) {
+        record.notes.push(format!("`{bound}`, which this conversation is bound to, is out of rotation"));
+    } else if let Some(head) = first.kept.get_mut(..=at) {
+        head.rotate_right(1);
+    }
+}
+
+impl Able<'_, '_> {
+    fn has(&self, target: &str) -> bool {
+        self.kept.iter().any(|(candidate, _)| candidate.target == target)
+    }
+
+    fn step(&self) -> Step {
+        Step {
+            model: self.group.name.to_owned(),
+            targets: self.kept.iter().map(|(c, _)| c.target.to_owned()).collect(),
+        }
+    }
+
+    fn record(&self, role: Role, into: &mut Vec<Kept>) {
+        into.extend(self.kept.iter().map(|(candidate, fit)| Kept {
+            target: candidate.target.to_owned(),
+            model: self.group.name.to_owned(),
+            role,
+            pick: self.group.pick.as_str(),
+            up: candidate.up,
+            price_usd: candidate.price,
+            ttft_ms: candidate.ttft_ms,
+            weight: candidate.weight,
+            unsure: match fit {
+                Fit::Unsure(what) => Some(what.clone()),
+                _ => None,
+            },
+        }));
+    }
+}
+
+fn plan(
+    route: Option<&Route>,
+    prompt: &Prompt<'_>,
+    reason: Reason,
+    first: &Able<'_, '_>,
+    escalation: Option<&Able<'_, '_>>,
+    mut record: Explanation,
+) -> Plan {
+    first.record(Role::First, &mut record.candidates);
+    if let Some(escalation) = escalation {
+        escalation.record(Role::Escalation, &mut record.candidates);
+    }
+    reason.to_string().clone_into(&mut record.reason);
+
+    let checked = route.filter(|r| escalation.is_some() && runs_checks(r, prompt, &mut record));
+    let hold_to_end = checked.is_some_and(|route| holds_to_end(route, prompt));
+    let hold = checked.map(|route| route.hold(hold_to_end));
+    if let Some(route) = checked {
+        record.checks = route.after.iter().map(|check| check.as_str().to_owned()).collect();
+    }
+    if let Some(hold) = hold {
+        record.hold = match hold.until {
+            Until::Prefix { tokens } => format!("the first {tokens} tokens, at most {} ms", hold.ms),
+            Until::End { bytes } => format!("to the end, at most {bytes} bytes, {} ms", hold.ms),
+        };
+    }
+    let how = match route.filter(|_| escalation.is_some()) {
+        Some(route) => how(route, prompt, &mut record),
+        None => How::Fresh,
+    };
+    Plan {
+        first: first.step(),
+        escalation: escalation.map(Able::step),
+        gated: checked.is_some(),
+        hold_to_end,
+        hold,
+        how,
+        reason,
+        explanation: record,
+    }
+}
+
+fn runs_checks(route: &Route, prompt: &Prompt<'_>, record: &mut Explanation) -> bool {
+    if route.after.is_empty() || prompt.op == "embedding" {
+        return false;
+    }
+    let spared = prompt.tool_turn && !route.check_tool_turns;
+    if spared {
+        record.notes.push("a tool-result turn: no checks run on the answer".to_owned());
+    }
+    !spared
+}
+
+/// Interface §3b: whole checks need the end, and an answer that a parser will read is not released half.
+fn holds_to_end(route: &Route, prompt: &Prompt<'_>) -> bool {
+    let needs = &prompt.needs;
+    matches!(route.hold_back.until, Until::End { .. })
+        || route.after.iter().any(crate::Check::is_whole)
+        || needs.json_mode
+        || needs.json_schema
+        || needs.tools
+}
+
+/// `reconsider` quotes the cheap answer back, so it needs one text: interface §3b.
+fn how(route: &Route, prompt: &Prompt<'_>, record: &mut Explanation) -> How {
+    let needs = &prompt.needs;
+    let hindrance = if needs.many_choices {
+        Some("n is above 1")
+    } else if needs.json_mode || needs.json_schema {
+        Some("a response_format is set")
+    } else if needs.tools {
+        Some("the cheap answer may be a tool call")
+    } else if needs.audio {
+        Some("the cheap answer may be audio")
+    } else {
+        None
+    };
+    let how = match (route.how, hindrance) {
+        (How::Reconsider, Some(why)) => {
+            record.notes.push(format!("`reconsider` becomes `fresh`: {why}"));
+            How::Fresh
+        }
+        (how, _) => how,
+    };
+    record.how = how.as_str();
+    how
 }

@@ -6,10 +6,14 @@
 
 mod decide;
 mod gate;
+mod needs;
+mod order;
+mod plan;
 mod route;
 
-pub use decide::{
-    Candidate, Excluded, Explanation, Group, NoCandidate, Plan, Prompt, Reason, Step, Up, decide,
-};
+pub use decide::decide;
 pub use gate::{Gate, Verdict};
+pub use plan::{
+    Candidate, Excluded, Explanation, Group, Kept, NoCandidate, Plan, Prompt, Reason, Role, Step, Up,
+};
 pub use route::{Check, HoldBack, How, Pick, Route, Rule, Until};

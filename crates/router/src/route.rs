@@ -1,5 +1,7 @@
 //! A route as configuration: rules before the call, checks after it.
 
+use std::fmt;
+
 use regex::Regex;
 
 /// How to choose among the vendors of one model.
@@ -16,13 +18,35 @@ pub enum Pick {
     Fastest,
 }
 
+impl Pick {
+    /// The word in the config.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Weighted => "weighted",
+            Self::Cheapest => "cheapest",
+            Self::Fastest => "fastest",
+        }
+    }
+}
+
 /// A rule that escalates before the call.
 #[derive(Clone, Debug)]
 pub enum Rule {
-    /// The last user message matches.
+    /// The last user message matches. Of a very long message the start and the end are read (`docs/routes.md`).
     Matches(Regex),
     /// The input is longer, in estimated tokens.
     InputTokensOver(u64),
+}
+
+impl fmt::Display for Rule {
+    /// As `explain` shows it: `matches /\bprove\b/`, `input_tokens_over 30000`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Matches(regex) => write!(f, "matches /{regex}/"),
+            Self::InputTokensOver(limit) => write!(f, "input_tokens_over {limit}"),
+        }
+    }
 }
 
 /// A check on the cheap answer that escalates when it fails.
@@ -42,6 +66,25 @@ pub enum Check {
     BrokenJson,
 }
 
+impl Check {
+    /// The word in the config and in `x-tollgate-reason: check:…`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Refusal => "refusal",
+            Self::Repetition => "repetition",
+            Self::Regex(_) => "regex",
+            Self::Truncated => "truncated",
+            Self::BrokenJson => "broken_json",
+        }
+    }
+
+    /// Decides on the whole answer only, so that a route with it holds to the end (interface §3b).
+    pub const fn is_whole(&self) -> bool {
+        matches!(self, Self::Truncated | Self::BrokenJson)
+    }
+}
+
 /// How an escalated request is asked again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum How {
@@ -50,6 +93,16 @@ pub enum How {
     Fresh,
     /// The flagship gets the request, the cheap answer and an instruction to improve it.
     Reconsider,
+}
+
+impl How {
+    /// The word in the config.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Reconsider => "reconsider",
+        }
+    }
 }
 
 /// What is held back while checks decide.
@@ -76,6 +129,14 @@ pub struct HoldBack {
     pub ms: u32,
 }
 
+impl HoldBack {
+    /// A prefix of 64 tokens, 1.5 seconds: what a route with prefix checks holds unless it says otherwise.
+    pub const PREFIX: Self = Self { until: Until::Prefix { tokens: 64 }, ms: 1_500 };
+    /// The whole answer up to 256 KiB, 30 seconds: what a request held to the end gets on a route whose own bound
+    /// is a prefix.
+    pub const WHOLE: Self = Self { until: Until::End { bytes: 262_144 }, ms: 30_000 };
+}
+
 /// What a client names as its model, with the models behind it.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -91,4 +152,15 @@ pub struct Route {
     pub hold_back: HoldBack,
     /// Run the checks on tool-result turns too.
     pub check_tool_turns: bool,
+}
+
+impl Route {
+    /// The bounds in effect: the route's own, or [`HoldBack::WHOLE`] when this request is held to the end and the
+    /// route's own bound is a prefix (whose 1.5 seconds no whole answer meets).
+    pub const fn hold(&self, to_end: bool) -> HoldBack {
+        match (to_end, self.hold_back.until) {
+            (true, Until::Prefix { .. }) => HoldBack::WHOLE,
+            _ => self.hold_back,
+        }
+    }
 }

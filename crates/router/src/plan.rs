@@ -1,0 +1,213 @@
+//! What a decision is made of: the request as the router sees it, the candidates, and the plan with its record.
+
+use std::fmt;
+
+use catalog::{Facts, Money, Needs};
+use serde::Serialize;
+
+use crate::{HoldBack, How, Pick};
+
+/// What the router may know of a request. Built by the gateway from any client dialect.
+#[derive(Clone, Debug)]
+pub struct Prompt<'a> {
+    /// `chat`, `completion` or `embedding`.
+    pub op: &'a str,
+    /// Text of the last user message.
+    pub last_user: &'a str,
+    /// Estimated input tokens.
+    pub input_tokens: u64,
+    /// The output bound that the caller set.
+    pub max_output_tokens: Option<u64>,
+    /// What the request needs.
+    pub needs: Needs,
+    /// The last message is a tool result.
+    pub tool_turn: bool,
+    /// A keyed hash of the session: makes weighted picks sticky.
+    pub session: u64,
+    /// The target that this conversation is bound to, if it already has one (tool calls, signatures).
+    pub bound_to: Option<&'a str>,
+}
+
+/// The breaker's view of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Up {
+    /// Calls flow.
+    Closed,
+    /// Probing after a fault: tried after the healthy ones unless the gateway grants the probe.
+    HalfOpen,
+    /// Out of rotation: used only as the last resort.
+    Open,
+}
+
+/// One vendor of a model, with what is known of it now.
+#[derive(Clone, Debug)]
+pub struct Candidate<'a> {
+    /// `provider/model`.
+    pub target: &'a str,
+    /// What it can do.
+    pub facts: &'a Facts,
+    /// The provider's endpoints (`chat`, …); empty when unknown.
+    pub endpoints: &'a [String],
+    /// Breaker state.
+    pub up: Up,
+    /// Measured time to first token, milliseconds.
+    pub ttft_ms: Option<f64>,
+    /// Estimated price of this request.
+    pub price: Option<Money>,
+    /// For [`Pick::Weighted`].
+    pub weight: u32,
+    /// Past its last day.
+    pub retired: bool,
+}
+
+/// A model of the config: several vendors for one job.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// Its alias, or the target itself when pinned.
+    pub name: &'a str,
+    /// How to choose.
+    pub pick: Pick,
+    /// Its vendors.
+    pub candidates: Vec<Candidate<'a>>,
+}
+
+/// Why a step answers (`x-tollgate-reason`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The route's default.
+    Default,
+    /// A rule's regex matched this word: lower-cased, at most 40 characters, control characters as spaces. May hold
+    /// letters outside ASCII.
+    Matched(String),
+    /// The input is long.
+    LongInput,
+    /// No model of the route's default serves this need (its name, e.g. `images`), its escalation does.
+    Needs(&'static str),
+    /// The conversation is bound to its target.
+    Sticky,
+    /// The client named the model.
+    Pinned,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Matched(word) => write!(f, "matched:{word}"),
+            Self::LongInput => f.write_str("long-input"),
+            Self::Needs(need) => write!(f, "needs:{need}"),
+            Self::Sticky => f.write_str("sticky"),
+            Self::Pinned => f.write_str("pinned"),
+        }
+    }
+}
+
+/// One model to ask: its vendors in the order in which they are tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The group's name.
+    pub model: String,
+    /// Targets, best first. Open breakers come last, as a last resort.
+    pub targets: Vec<String>,
+}
+
+/// A candidate that was left out, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Excluded {
+    /// `provider/model`.
+    pub target: String,
+    /// E.g. `takes no images`, `context 8192 < 30000 tokens`.
+    pub why: String,
+}
+
+/// Which part a candidate plays in a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Asked first.
+    First,
+    /// Asked when a check fails, or when all of the first fail.
+    Escalation,
+}
+
+/// A candidate that was kept, with the figures that placed it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Kept {
+    /// `provider/model`.
+    pub target: String,
+    /// The group that it stands in for.
+    pub model: String,
+    /// Its part.
+    pub role: Role,
+    /// How its group picks: `order`, `weighted`, …
+    pub pick: &'static str,
+    /// Breaker state.
+    pub up: Up,
+    /// Estimated price of this request; `null` when unknown.
+    pub price_usd: Option<Money>,
+    /// Measured time to first token, milliseconds; `null` when unmeasured.
+    pub ttft_ms: Option<f64>,
+    /// Its weight.
+    pub weight: u32,
+    /// What is not documented and put it behind the others, e.g. `images not documented`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsure: Option<String>,
+}
+
+/// What the ledger and `explain` show of a decision (LAW 7).
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Explanation {
+    /// The route, if one was named.
+    pub route: Option<String>,
+    /// `x-tollgate-reason`.
+    pub reason: String,
+    /// Estimated input tokens.
+    pub input_tokens: u64,
+    /// What the request needs, in words.
+    pub needs: Vec<String>,
+    /// Rules looked at, with their outcome, e.g. `matches /…/: no`. The first that holds ends the look.
+    pub rules: Vec<String>,
+    /// Candidates in the order in which they are tried.
+    pub candidates: Vec<Kept>,
+    /// Candidates left out.
+    pub excluded: Vec<Excluded>,
+    /// Checks that will run on the first answer; empty when none.
+    pub checks: Vec<String>,
+    /// What is held back while they run, in words; empty when nothing is.
+    pub hold: String,
+    /// How an escalation is asked: `fresh` or `reconsider`; empty when there is none.
+    pub how: &'static str,
+    /// What else shaped the decision, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What to do with a request.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Asked first.
+    pub first: Step,
+    /// Asked when a check fails, or when every target of `first` fails.
+    pub escalation: Option<Step>,
+    /// Whether the checks of the route run on the first answer.
+    pub gated: bool,
+    /// Hold to the end (a whole check, `response_format` or tools on a route with checks).
+    pub hold_to_end: bool,
+    /// The bounds of holding back for this request; `None` when not `gated`. Not always the route's own: see
+    /// [`crate::Route::hold`].
+    pub hold: Option<HoldBack>,
+    /// How an escalation is asked.
+    pub how: How,
+    /// Why `first`.
+    pub reason: Reason,
+    /// The record of it.
+    pub explanation: Explanation,
+}
+
+/// No configured model can serve the request: a 400 that names the need and who fails it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no configured model can serve this request: {}", excluded.iter().map(|e| format!("{} {}", e.target, e.why)).collect::<Vec<_>>().join("; "))]
+pub struct NoCandidate {
+    /// Each candidate with what it lacks.
+    pub excluded: Vec<Excluded>,
+}
