@@ -5,7 +5,23 @@
 //! crash, [`Ledger::open`] replays the spool: an attempt without its close becomes [`Outcome::Unknown`] with its
 //! cost estimated (design §5a, LAW 1).
 
+mod assemble;
+mod codec;
+mod error;
+mod frame;
+mod insert;
+mod ledger;
+mod lock;
 mod record;
+mod recover;
+mod spool;
+mod store;
+mod writer;
+
+pub use error::{OpenError, Unwritable};
+pub use ledger::{Ledger, Options, Stats};
+pub use lock::DirLock;
+pub use recover::Recovery;
 
 pub use record::{
     AttemptClose, AttemptId, CostBasis, Intent, Outcome, RequestClose, RequestId, RequestOpen, Saving,

@@ -1,0 +1,303 @@
+//! Records become rows. Every insert leaves an existing row alone, so that replaying a spool twice, or what was
+//! carried from one segment to the next, changes nothing.
+
+use std::ops::AddAssign;
+
+use catalog::{Basis, Money, Usage};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::assemble::{AttemptParts, Ready};
+use crate::codec::{self, AttemptView, IntentView, OpenView, Record, RequestView};
+use crate::{AttemptId, CostBasis, Outcome, RequestId};
+
+/// What an attempt without a close is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unclosed {
+    /// A crash left it open: its outcome is unknown, its cost estimated. With the time at which that was found.
+    Crashed(Timestamp),
+    /// It may still be running: shown, not counted.
+    #[expect(dead_code, reason = "the reader's, which comes next")]
+    Running,
+}
+
+/// The outcome of an attempt that may still be running. Only ever in a reader's own tables.
+pub(crate) const RUNNING: &str = "running";
+
+/// Rows that were new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Added {
+    pub requests: u64,
+    pub attempts: u64,
+    pub unknown_attempts: u64,
+    pub unknown_requests: u64,
+}
+
+impl AddAssign for Added {
+    fn add_assign(&mut self, other: Self) {
+        self.requests = self.requests.saturating_add(other.requests);
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        self.unknown_attempts = self.unknown_attempts.saturating_add(other.unknown_attempts);
+        self.unknown_requests = self.unknown_requests.saturating_add(other.unknown_requests);
+    }
+}
+
+/// Inserts a request and its attempts. Errors as SQLite does.
+pub(crate) fn ready(conn: &Connection, ready: &Ready, unclosed: Unclosed) -> rusqlite::Result<Added> {
+    let mut added = Added::default();
+    let close = match ready.close.as_deref().and_then(codec::decode) {
+        Some(Record::RequestClose(close)) => request(conn, &close)?,
+        _ => None,
+    };
+    added.requests = close.is_some().into();
+    let request_no = match close {
+        Some(no) => Some(no),
+        None => request_no(conn, ready.request)?,
+    };
+    let request_no = if let Some(no) = request_no {
+        no
+    } else {
+        added.unknown_requests = 1;
+        unfinished(conn, ready, unclosed)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?
+    };
+    for parts in &ready.attempts {
+        added += attempt(conn, request_no, parts, unclosed)?;
+    }
+    Ok(added)
+}
+
+/// The row number of a request that is in the store.
+pub(crate) fn request_no(conn: &Connection, id: RequestId) -> rusqlite::Result<Option<i64>> {
+    let mut statement = conn.prepare_cached("SELECT no FROM request WHERE id = ?1")?;
+    statement.query_row([id.to_bytes()], |row| row.get(0)).optional()
+}
+
+/// A request that has no close: what its first intent says of it.
+fn unfinished(conn: &Connection, ready: &Ready, unclosed: Unclosed) -> rusqlite::Result<Option<i64>> {
+    let intents = ready.attempts.iter().filter_map(|a| a.intent.as_deref()).filter_map(codec::decode);
+    let open = intents.into_iter().find_map(|r| if let Record::Intent(i) = r { Some(i.open) } else { None });
+    let ulid_us = ready.request.timestamp_ms().saturating_mul(1000);
+    let close = RequestView {
+        open: open.unwrap_or(OpenView {
+            id: ready.request,
+            client_request_id: None,
+            started_us: int(ulid_us),
+            key: None,
+            route: None,
+            requested_model: "unknown",
+            op: "unknown",
+            stream: false,
+            tags: Vec::new(),
+            session: 0,
+            config_version: 0,
+        }),
+        status: 0,
+        reason: match unclosed {
+            Unclosed::Crashed(_) => Outcome::Unknown.as_str(),
+            Unclosed::Running => RUNNING,
+        },
+        provider: None,
+        model: None,
+        duration_us: None,
+        ttft_us: None,
+        attempts: ready.attempts.len() as u64,
+        saving: None,
+        decision: "",
+    };
+    request(conn, &close)
+}
+
+/// Inserts a request. Returns its row number, `None` when it was there.
+fn request(conn: &Connection, close: &RequestView<'_>) -> rusqlite::Result<Option<i64>> {
+    let open = &close.open;
+    let tags: serde_json::Map<_, _> =
+        open.tags.iter().map(|(k, v)| ((*k).to_owned(), serde_json::Value::from(*v))).collect();
+    let tags = (!tags.is_empty()).then(|| serde_json::Value::from(tags).to_string());
+    let (baseline_micro, baseline_rest) = money(close.saving.as_ref().map(|s| s.baseline_cost));
+    let (saving_micro, saving_rest) = money(close.saving.as_ref().map(|s| s.amount));
+    let mut statement = conn.prepare_cached(
+        "INSERT INTO request (id, client_request_id, started_us, duration_us, ttft_us, key, route, requested_model, op,
+           stream, tags, session, config_version, status, reason, provider, model, attempts, baseline_target,
+           baseline_micro, baseline_rest, saving_micro, saving_rest)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
+         ON CONFLICT (id) DO NOTHING",
+    )?;
+    let inserted = statement.execute(params![
+        open.id.to_bytes(),
+        open.client_request_id,
+        open.started_us,
+        close.duration_us.map(int),
+        close.ttft_us.map(int),
+        open.key,
+        open.route,
+        open.requested_model,
+        open.op,
+        open.stream,
+        tags,
+        open.session.cast_signed(),
+        int(open.config_version),
+        int(close.status),
+        close.reason,
+        close.provider,
+        close.model,
+        int(close.attempts),
+        close.saving.as_ref().map(|s| s.baseline_target),
+        baseline_micro,
+        baseline_rest,
+        saving_micro,
+        saving_rest,
+    ])?;
+    if inserted == 0 {
+        return Ok(None);
+    }
+    let no = conn.last_insert_rowid();
+    if !close.decision.is_empty() {
+        let mut statement = conn.prepare_cached("INSERT INTO decision (request_no, json) VALUES (?1, ?2)")?;
+        statement.execute(params![no, close.decision])?;
+    }
+    Ok(Some(no))
+}
+
+fn attempt(
+    conn: &Connection,
+    request_no: i64,
+    parts: &AttemptParts,
+    unclosed: Unclosed,
+) -> rusqlite::Result<Added> {
+    let intent = match parts.intent.as_deref().and_then(codec::decode) {
+        Some(Record::Intent(intent)) => Some(intent),
+        _ => None,
+    };
+    let close = match parts.close.as_deref().and_then(codec::decode) {
+        Some(Record::AttemptClose(close)) => Some(close),
+        _ => None,
+    };
+    let estimated = intent.as_ref().and_then(|i| i.estimated_cost);
+    let crashed = close.is_none();
+    let close = close.unwrap_or_else(|| Box::new(without_close(parts.id, intent.as_deref())));
+    let cost = if crashed { estimated } else { close.cost() };
+    let outcome = match (crashed, unclosed) {
+        (true, Unclosed::Running) => RUNNING,
+        _ => close.outcome.as_str(),
+    };
+    let Some(no) = attempt_row(conn, request_no, intent.as_deref(), &close, cost, outcome)? else {
+        return Ok(Added::default());
+    };
+    for (line, price) in close.lines.iter().enumerate() {
+        let mut statement = conn.prepare_cached(
+            "INSERT INTO price_line (attempt_no, line, bucket, units, pico_per_unit) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        statement.execute(params![
+            no,
+            int(line as u64),
+            price.bucket.as_str(),
+            int(price.units),
+            price.pico_per_unit
+        ])?;
+    }
+    let mut added = Added { attempts: 1, ..Added::default() };
+    if let (true, Unclosed::Crashed(at)) = (crashed, unclosed) {
+        added.unknown_attempts = 1;
+        let mut statement = conn.prepare_cached(
+            "INSERT INTO adjustment (attempt_no, at_us, kind, note) VALUES (?1, ?2, 'left_open', ?3)",
+        )?;
+        let note =
+            "the server stopped before this attempt ended: usage and cost are the estimate made at its start";
+        statement.execute(params![no, at.as_microsecond(), note])?;
+    }
+    Ok(added)
+}
+
+/// The close that a crash prevented: the estimate of the intent.
+fn without_close<'a>(id: AttemptId, intent: Option<&IntentView<'a>>) -> AttemptView<'a> {
+    let known = intent.and_then(|i| i.estimated_cost).is_some();
+    AttemptView {
+        id,
+        outcome: Outcome::Unknown,
+        status: None,
+        error: None,
+        excerpt: None,
+        ttft_us: None,
+        duration_us: 0,
+        usage: Usage { basis: Basis::Estimated, ..intent.map(|i| i.estimate).unwrap_or_default() },
+        lines: Vec::new(),
+        unknown: (!known).then_some("no price was known when the attempt started"),
+        cost_basis: if known { CostBasis::Estimated } else { CostBasis::Unknown },
+        vendor_cost: None,
+        served_model: None,
+        finish: None,
+    }
+}
+
+/// Inserts an attempt. Returns its row number, `None` when it was there.
+fn attempt_row(
+    conn: &Connection,
+    request_no: i64,
+    intent: Option<&IntentView<'_>>,
+    close: &AttemptView<'_>,
+    cost: Option<Money>,
+    outcome: &str,
+) -> rusqlite::Result<Option<i64>> {
+    let (cost_micro, cost_rest) = money(cost);
+    let (vendor_micro, vendor_rest) = money(close.vendor_cost);
+    let usage = &close.usage;
+    let ulid_us = int(close.id.timestamp_ms().saturating_mul(1000));
+    let mut statement = conn.prepare_cached(
+        "INSERT INTO attempt (id, request_no, seq, provider, model, upstream_key, started_us, duration_us, ttft_us,
+           outcome, status, error, excerpt, served_model, finish, input, cache_read, cache_write_5m, cache_write_1h,
+           input_audio, cache_read_audio, input_image, output, reasoning, output_audio, output_image, web_search,
+           usage_estimated, cost_micro, cost_rest, cost_basis, cost_unknown, vendor_micro, vendor_rest,
+           catalogue_version)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+           ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)
+         ON CONFLICT (id) DO NOTHING",
+    )?;
+    let inserted = statement.execute(params![
+        close.id.to_bytes(),
+        request_no,
+        int(intent.map_or(0, |i| i.seq)),
+        // A close whose intent was lost to a full disk: the money is known, the vendor is not.
+        intent.map_or("unknown", |i| i.provider),
+        intent.map_or("unknown", |i| i.model),
+        int(intent.map_or(0, |i| i.upstream_key)),
+        intent.map_or(ulid_us, |i| i.started_us),
+        (close.outcome != Outcome::Unknown || close.duration_us > 0).then(|| int(close.duration_us)),
+        close.ttft_us.map(int),
+        outcome,
+        close.status.map(int),
+        close.error,
+        close.excerpt,
+        close.served_model,
+        close.finish,
+        int(usage.input),
+        int(usage.cache_read),
+        int(usage.cache_write_5m),
+        int(usage.cache_write_1h),
+        int(usage.input_audio),
+        int(usage.cache_read_audio),
+        int(usage.input_image),
+        int(usage.output),
+        int(usage.reasoning),
+        int(usage.output_audio),
+        int(usage.output_image),
+        int(usage.web_search),
+        usage.basis == Basis::Estimated,
+        cost_micro,
+        cost_rest,
+        close.cost_basis.as_str(),
+        close.unknown,
+        vendor_micro,
+        vendor_rest,
+        intent.map_or("", |i| i.catalogue_version),
+    ])?;
+    Ok((inserted > 0).then(|| conn.last_insert_rowid()))
+}
+
+/// The largest count that SQLite holds stands for anything above it.
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn money(amount: Option<Money>) -> (Option<i64>, Option<i64>) {
+    amount.map(Money::to_columns).unzip()
+}

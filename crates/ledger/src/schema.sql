@@ -1,0 +1,101 @@
+-- Version 1. Money is two integers: whole micro-dollars (rounded down) and the pico-dollars left over.
+-- Times are microseconds since the epoch, UTC. An unknown cost is NULL, never 0. Ids are ULIDs, 16 bytes.
+
+CREATE TABLE request (
+  no INTEGER PRIMARY KEY,              -- order of arrival in the store
+  id BLOB NOT NULL UNIQUE,
+  client_request_id TEXT,
+  started_us INTEGER NOT NULL,
+  duration_us INTEGER,                 -- NULL: a crash left it open
+  ttft_us INTEGER,
+  key TEXT,                            -- NULL: keyless
+  route TEXT,                          -- NULL: pinned
+  requested_model TEXT NOT NULL,
+  op TEXT NOT NULL,
+  stream INTEGER NOT NULL,
+  tags TEXT,                           -- a JSON object; NULL: none
+  session INTEGER NOT NULL,
+  config_version INTEGER NOT NULL,
+  status INTEGER NOT NULL,             -- 0: a crash left it open
+  reason TEXT NOT NULL,
+  provider TEXT,                       -- of the attempt that answered
+  model TEXT,
+  attempts INTEGER NOT NULL,
+  baseline_target TEXT,
+  baseline_micro INTEGER,
+  baseline_rest INTEGER,
+  saving_micro INTEGER,
+  saving_rest INTEGER
+) STRICT;
+
+CREATE INDEX request_started ON request (started_us);
+CREATE INDEX request_client_id ON request (client_request_id) WHERE client_request_id IS NOT NULL;
+
+-- Apart from `request`, so that lists and sums do not drag it through the cache.
+CREATE TABLE decision (
+  request_no INTEGER PRIMARY KEY REFERENCES request (no),
+  json TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE attempt (
+  no INTEGER PRIMARY KEY,
+  id BLOB NOT NULL UNIQUE,
+  request_no INTEGER NOT NULL REFERENCES request (no),
+  seq INTEGER NOT NULL,
+  provider TEXT NOT NULL,
+  model TEXT NOT NULL,
+  upstream_key INTEGER NOT NULL,
+  started_us INTEGER NOT NULL,
+  duration_us INTEGER,
+  ttft_us INTEGER,
+  outcome TEXT NOT NULL,
+  status INTEGER,
+  error TEXT,
+  excerpt TEXT,
+  served_model TEXT,
+  finish TEXT,
+  input INTEGER NOT NULL,
+  cache_read INTEGER NOT NULL,
+  cache_write_5m INTEGER NOT NULL,
+  cache_write_1h INTEGER NOT NULL,
+  input_audio INTEGER NOT NULL,
+  cache_read_audio INTEGER NOT NULL,
+  input_image INTEGER NOT NULL,
+  output INTEGER NOT NULL,
+  reasoning INTEGER NOT NULL,
+  output_audio INTEGER NOT NULL,
+  output_image INTEGER NOT NULL,
+  web_search INTEGER NOT NULL,
+  usage_estimated INTEGER NOT NULL,
+  cost_micro INTEGER,
+  cost_rest INTEGER,
+  cost_basis TEXT NOT NULL,
+  cost_unknown TEXT,                   -- why no price is known
+  vendor_micro INTEGER,
+  vendor_rest INTEGER,
+  catalogue_version TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX attempt_request ON attempt (request_no);
+
+CREATE TABLE price_line (
+  attempt_no INTEGER NOT NULL REFERENCES attempt (no),
+  line INTEGER NOT NULL,
+  bucket TEXT NOT NULL,
+  units INTEGER NOT NULL,
+  pico_per_unit INTEGER NOT NULL,
+  PRIMARY KEY (attempt_no, line)
+) STRICT, WITHOUT ROWID;
+
+-- Append-only: what became known of an attempt after its row was written. A cost here is added to the attempt's.
+CREATE TABLE adjustment (
+  no INTEGER PRIMARY KEY,
+  attempt_no INTEGER NOT NULL REFERENCES attempt (no),
+  at_us INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  cost_micro INTEGER,
+  cost_rest INTEGER,
+  note TEXT
+) STRICT;
+
+CREATE INDEX adjustment_attempt ON adjustment (attempt_no);
