@@ -17,7 +17,7 @@ const APPLICATION_ID: i64 = 0x546f_6c6c;
 const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 /// The version of a ledger after all [`MIGRATIONS`].
 pub(crate) const VERSION: i64 = 1;
-const _: () = assert!(MIGRATIONS.len() == VERSION.unsigned_abs() as usize);
+const _: () = assert!(matches!((MIGRATIONS.len(), VERSION), (1, 1)));
 /// Largest file that is checked whole before the first request; checking reads all of it.
 const CHECKED_AT_OPEN: u64 = 32 << 20;
 
