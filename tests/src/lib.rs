@@ -5,9 +5,13 @@
 //! Every wait is bounded by [`bounded`], and waits for a condition, never for time to pass.
 
 mod client;
+pub mod sdk;
+pub mod server;
 pub mod spec;
 
 pub use client::{Client, Reply, SseEvent, SseReader};
+pub use sdk::{Report, Sdk, Seen};
+pub use server::Server;
 
 /// How long anything may take before a test fails instead of hanging.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
