@@ -16,12 +16,18 @@ pub(crate) enum Finish {
     Length,
     Tools,
     Filter,
+    /// The prompt was blocked: nothing is said.
+    Blocked,
+    /// A tool call could not be read.
+    Malformed,
 }
 
 /// One choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub reasoning: String,
+    /// The reasoning is not shown, only its sealed form.
+    pub redacted: bool,
     pub text: String,
     /// The `refusal` field of structured outputs; dialects without one end with their refusal word.
     pub refusal: String,
@@ -49,7 +55,8 @@ pub(crate) fn compose(ask: &Ask, model: &ModelSpec, key: &AnswerKey) -> Answers 
     let mut choices = Vec::new();
     let prompts: Vec<&[String]> = match ask.op {
         Op::Completion => ask.asked.chunks(1).collect(),
-        Op::Chat | Op::Embedding => vec![ask.asked.as_slice()],
+        Op::Chat => vec![ask.asked.as_slice()],
+        Op::Embedding => Vec::new(),
     };
     for asked in prompts {
         let spoken = Directives::read(asked.last().map_or("", String::as_str));
@@ -119,7 +126,11 @@ fn clip(text: &mut String, left: &mut u64) -> bool {
 fn one(ask: &Ask, asked: &[String], spoken: &Directives, model: &ModelSpec, key: &AnswerKey) -> Answer {
     let written = key.get(asked, model.strong).map(Directives::read);
     let directed = written.as_ref().unwrap_or(spoken);
-    let mut answer = Answer { reasoning: reasoning(ask, directed, model), ..Answer::default() };
+    let mut answer = Answer {
+        reasoning: reasoning(ask, directed, model),
+        redacted: directed.redacted,
+        ..Answer::default()
+    };
     if let Some(result) = &ask.tool_result {
         answer.text = format!("The tool answered: {result}");
     } else {
@@ -134,6 +145,9 @@ fn one(ask: &Ask, asked: &[String], spoken: &Directives, model: &ModelSpec, key:
     }
     if directed.filter {
         answer.finish = Finish::Filter;
+    } else if directed.blocked || directed.malformed {
+        let finish = if directed.blocked { Finish::Blocked } else { Finish::Malformed };
+        return Answer { finish, ..Answer::default() };
     }
     let most = ask.max_output.unwrap_or(model.max_output).min(model.max_output);
     answer.bounded(&ask.stop, most)

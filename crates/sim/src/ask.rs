@@ -67,6 +67,8 @@ pub(crate) struct Ask {
     pub dimensions: Option<usize>,
     /// Vectors as base64.
     pub base64: bool,
+    /// Texts came as a batch, even if it is one (Gemini).
+    pub batch: bool,
 }
 
 impl Ask {
@@ -90,6 +92,7 @@ impl Ask {
             think: false,
             dimensions: None,
             base64: false,
+            batch: false,
         }
     }
 }

@@ -73,7 +73,9 @@ pub(crate) trait Speak: Sync {
 /// The dialect's vendor side.
 pub(crate) fn speaker(dialect: Dialect) -> &'static dyn Speak {
     match dialect {
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => &crate::openai::OpenAi,
+        Dialect::OpenAi => &crate::openai::OpenAi,
+        Dialect::Anthropic => &crate::anthropic::Anthropic,
+        Dialect::Gemini => &crate::gemini::Gemini,
     }
 }
 

@@ -12,11 +12,18 @@ pub(crate) struct Call {
 
 /// What a text asks for. `rest` is the text without its directives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a directive of its own")]
 pub(crate) struct Directives {
     pub text: Option<Text>,
     pub calls: Vec<Call>,
     /// Ends with the dialect's content filter.
     pub filter: bool,
+    /// The prompt itself is blocked.
+    pub blocked: bool,
+    /// The tool call came out malformed.
+    pub malformed: bool,
+    /// Reasoning is redacted.
+    pub redacted: bool,
     pub think: Option<u64>,
     pub cached: u64,
     pub write_5m: u64,
@@ -76,6 +83,9 @@ impl Directives {
             "repeat" => self.text = Some(Text::Repeat),
             "unsure" => self.text = Some(Text::Unsure),
             "filter" => self.filter = true,
+            "blocked" => self.blocked = true,
+            "malformed" => self.malformed = true,
+            "redacted" => self.redacted = true,
             "think" => self.think = Some(value.parse().ok()?),
             "cached" => self.cached = value.parse().ok()?,
             "write" => self.write_5m = value.parse().ok()?,

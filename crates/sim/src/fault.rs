@@ -94,7 +94,8 @@ pub enum UsageStyle {
     Missing,
     /// On every chunk, growing (OpenAI dialect; field notes §2.5).
     EveryChunk,
-    /// In a chunk with `choices: [{"delta": {}}]` rather than `[]` (OpenAI dialect; §2.5).
+    /// In a chunk with `choices: [{"delta": {}}]` rather than `[]` (OpenAI dialect; §2.5); in a last chunk without
+    /// candidates (Gemini).
     EmptyDelta,
     /// On the chunk that carries the finish reason (OpenAI dialect).
     OnFinish,

@@ -26,16 +26,21 @@
 //! | `[[refuse]]` | refuses in its text |
 //! | `[[refusal]]` | refuses in the `refusal` field, or ends with `refusal`, `SAFETY` |
 //! | `[[filter]]` | ends with `content_filter`, `refusal`, `SAFETY` |
+//! | `[[blocked]]` | as `[[filter]]`; Gemini blocks the prompt itself |
+//! | `[[malformed]]` | nothing, or Gemini's `MALFORMED_FUNCTION_CALL` |
+//! | `[[redacted]]` | reasoning comes as Anthropic's `redacted_thinking` |
 //! | `[[empty]]`, `[[repeat]]`, `[[unsure]]` | no text, the same words over and over, "I am not sure" |
 //! | `[[think:N]]` | N reasoning tokens before the answer |
 //! | `[[cached:N]]` | N of the input tokens were read from the cache |
 //! | `[[write:N]]`, `[[write1h:N]]` | N input tokens were written to the cache (Anthropic) |
 
 mod answer;
+mod anthropic;
 mod ask;
 mod dialect;
 mod directives;
 mod fault;
+mod gemini;
 mod gzip;
 mod key;
 mod openai;

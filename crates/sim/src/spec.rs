@@ -149,7 +149,8 @@ impl VendorSpec {
             keys: Keys::Any,
             timing: Timing::default(),
             chunk_tokens: 4,
-            framing: Framing::Plain,
+            // Google ends its lines with CRLF
+            framing: if dialect == Dialect::Gemini { Framing::Crlf } else { Framing::Plain },
             write_bytes: 0,
             reasoning_field: None,
             reports_cost: None,

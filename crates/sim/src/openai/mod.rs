@@ -120,10 +120,10 @@ fn words(kind: Kind) -> (StatusCode, &'static str, Option<&'static str>) {
 /// OpenAI's finish words.
 fn finish(finish: Finish) -> &'static str {
     match finish {
-        Finish::Stop | Finish::StopSequence => "stop",
+        Finish::Stop | Finish::StopSequence | Finish::Malformed => "stop",
         Finish::Length => "length",
         Finish::Tools => "tool_calls",
-        Finish::Filter => "content_filter",
+        Finish::Filter | Finish::Blocked => "content_filter",
     }
 }
 

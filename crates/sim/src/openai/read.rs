@@ -136,7 +136,7 @@ fn read_message(message: &Value, i: usize, ask: &mut Ask) -> Result<(), Problem>
     let calls = message.get("tool_calls").and_then(Value::as_array);
     let text = content_text(content, &at("content"), ask)?;
     ask.input_tokens += tokens(&text);
-    ask.tool_result = None;
+    let before = ask.tool_result.take();
     match role {
         "user" if content.is_null() => Err(Problem::missing(&at("content"))),
         "user" => {
@@ -160,7 +160,7 @@ fn read_message(message: &Value, i: usize, ask: &mut Ask) -> Result<(), Problem>
         }
         "tool" if !present(message, "tool_call_id") => Err(Problem::missing(&at("tool_call_id"))),
         "tool" | "function" => {
-            ask.tool_result = Some(text);
+            ask.tool_result = Some(before.map_or(text.clone(), |before| format!("{before}, {text}")));
             Ok(())
         }
         _ => Err(Problem::bad(&at("role"), format!("Invalid value: '{role}'."))),

@@ -7,6 +7,8 @@
     reason = "a test's own functions may panic"
 )]
 
+mod anthropic;
 mod client;
 mod faults;
+mod gemini;
 mod openai;
