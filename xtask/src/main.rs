@@ -1,2 +1,94 @@
 //! Maintenance tasks: `cargo xtask prices`.
-fn main() {}
+
+mod decimal;
+mod genai;
+mod litellm;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use catalog::snapshot::Snapshot;
+use clap::{Parser, Subcommand};
+use jiff::civil::Date;
+
+/// Maintenance tasks of the Tollgate workspace.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Write dated, trimmed price snapshots into crates/catalog/data/prices
+    Prices(Prices),
+}
+
+#[derive(clap::Args)]
+struct Prices {
+    /// genai-prices' v2 data: `data/prices.json` of the crate of that name
+    #[arg(long, value_name = "FILE", requires = "genai_version")]
+    genai: Option<PathBuf>,
+    /// The version that the file is from
+    #[arg(long, value_name = "VERSION")]
+    genai_version: Option<String>,
+    /// `LiteLLM`'s `model_prices_and_context_window_backup.json`, unzipped from its wheel
+    #[arg(long, value_name = "FILE", requires = "litellm_version")]
+    litellm: Option<PathBuf>,
+    /// The version that the file is from
+    #[arg(long, value_name = "VERSION")]
+    litellm_version: Option<String>,
+    /// The day that the data describes
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    date: Date,
+    /// Where the snapshots go
+    #[arg(long, value_name = "DIR", default_value = "crates/catalog/data/prices")]
+    out: PathBuf,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().task {
+        Task::Prices(args) => prices(&args),
+    }
+}
+
+fn prices(args: &Prices) -> Result<()> {
+    ensure!(
+        args.genai.is_some() || args.litellm.is_some(),
+        "nothing to do: give --genai FILE or --litellm FILE"
+    );
+    if let (Some(file), Some(version)) = (&args.genai, &args.genai_version) {
+        let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        write(&genai::snapshot(&text, version, args.date)?, &args.out)?;
+    }
+    if let (Some(file), Some(version)) = (&args.litellm, &args.litellm_version) {
+        let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        write(&litellm::snapshot(&text, version, args.date)?, &args.out)?;
+    }
+    Ok(())
+}
+
+/// One line a model: compact, and a newer snapshot still shows as a readable difference.
+fn write(snapshot: &Snapshot, folder: &Path) -> Result<()> {
+    let path = folder.join(format!("{}-{}.json", snapshot.source, snapshot.date));
+    let text = catalog::snapshot::to_text(snapshot)?;
+    let models: usize = snapshot.providers.values().map(Vec::len).sum();
+    fs::write(&path, &text).with_context(|| path.display().to_string())?;
+    report(&format!("{}: {models} models, {} KiB", path.display(), text.len() / 1024));
+    Ok(())
+}
+
+/// Tells the person at the terminal.
+pub(crate) fn report(line: &str) {
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{line}\n"));
+}
+
+/// Tells how many amounts were not as the source has them.
+pub(crate) fn report_rounded(source: &str, amounts: usize) {
+    if amounts > 0 {
+        report(&format!(
+            "{source}: {amounts} amounts had digits below a pico-dollar a unit: rounded half-even"
+        ));
+    }
+}

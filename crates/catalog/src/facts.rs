@@ -1,10 +1,14 @@
 //! Hosts and models as data.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Cost, UnknownPrice, Usage};
+use crate::rates::Ladder;
+use crate::schedule::{Schedule, midnight};
+use crate::{Bucket, Context, Cost, Rate, Tier, Usage, price};
 
 /// How a host wants its key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -21,6 +25,7 @@ pub enum Auth {
 /// Where a host departs from its dialect. Every field has a default that means "as the dialect says".
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent departure")]
 pub struct Quirks {
     /// Rejects `stream_options`; usage comes anyway or not at all.
     pub no_stream_options: bool,
@@ -102,6 +107,36 @@ pub struct Capabilities {
     pub completions: Ability,
 }
 
+impl Capabilities {
+    /// The ability with that field name.
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Ability> {
+        Some(match name {
+            "images" => &mut self.images,
+            "audio" => &mut self.audio,
+            "files" => &mut self.files,
+            "tools" => &mut self.tools,
+            "parallel_tools" => &mut self.parallel_tools,
+            "json_mode" => &mut self.json_mode,
+            "json_schema" => &mut self.json_schema,
+            "logprobs" => &mut self.logprobs,
+            "n" => &mut self.n,
+            "chat" => &mut self.chat,
+            "embeddings" => &mut self.embeddings,
+            "completions" => &mut self.completions,
+            _ => return None,
+        })
+    }
+
+    /// Takes over what is still unknown here.
+    pub(crate) fn fill<'a>(&mut self, from: impl IntoIterator<Item = (&'a String, &'a Ability)>) {
+        for (name, ability) in from {
+            if let Some(known) = self.get_mut(name).filter(|known| **known == Ability::Unknown) {
+                *known = *ability;
+            }
+        }
+    }
+}
+
 /// What a request needs of a model (interface §3c).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an independent need")]
@@ -148,6 +183,39 @@ pub struct Retirement {
     pub successor: Option<String>,
 }
 
+/// Where a price comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The source, e.g. `genai-prices`, or the file of an overlay.
+    pub source: String,
+    /// The day that the source's data describes.
+    pub as_of: Option<Date>,
+    /// The vendor's page that the source names.
+    pub page: Option<String>,
+}
+
+/// A price as a table shows it. The steps after the first apply above an input length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPrice {
+    /// What is counted.
+    pub bucket: Bucket,
+    /// Input length above which the rate applies, and the rate; `(0, base)` first.
+    pub steps: Vec<(u64, Rate)>,
+    /// Only the tokens above a length cost its rate. Otherwise all tokens of the request do.
+    pub excess: bool,
+    /// No source lists this bucket: it is priced like that other one, which is never too low.
+    pub priced_as: Option<Bucket>,
+}
+
+/// What the catalogue knows of an offer's prices.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) schedule: Schedule,
+    /// The same prices where a region changes them.
+    pub(crate) regions: Vec<(String, Schedule)>,
+    pub(crate) origin: Option<Origin>,
+}
+
 /// One model at one vendor: facts, retirement and prices over time. Built by the catalogue.
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -159,16 +227,25 @@ pub struct Offer {
     pub facts: Facts,
     /// When it ends, if announced.
     pub retires: Option<Retirement>,
+    /// Other names that find it.
+    pub aliases: Vec<String>,
+    /// The host made the model.
+    pub maker: bool,
+    pub(crate) listing: Arc<Listing>,
 }
 
 impl Offer {
-    /// A model that no source lists: nothing is known, its price is [`UnknownPrice::Model`].
+    /// A model that no source lists: nothing is known, its price is
+    /// [`UnknownPrice::Model`](crate::UnknownPrice::Model).
     pub fn unlisted(provider: &str, model: &str) -> Self {
         Self {
             provider: provider.to_owned(),
             model: model.to_owned(),
             facts: Facts::default(),
             retires: None,
+            aliases: Vec::new(),
+            maker: false,
+            listing: Arc::default(),
         }
     }
 
@@ -178,8 +255,56 @@ impl Offer {
     }
 
     /// The exact price of `usage`; [`Cost::Unknown`] when any used bucket has no price in that context.
+    ///
+    /// Which price stands in for a bucket that has none of its own: see [`ListPrice::priced_as`].
     pub fn price(&self, usage: &Usage, context: &Context) -> Cost {
-        let (_, _): (&Usage, &Timestamp) = (usage, &context.at);
-        Cost::Unknown(UnknownPrice::Model)
+        let listing = self.listing.as_ref();
+        let schedule = match &context.region {
+            Some(region) if !listing.regions.is_empty() => {
+                match listing.regions.iter().find(|(name, _)| name == region) {
+                    Some((_, schedule)) => schedule,
+                    None => return Cost::Unknown(crate::UnknownPrice::Tier),
+                }
+            }
+            // Where no region changes the price, naming one does not either.
+            _ => &listing.schedule,
+        };
+        price::bill(schedule, usage, context)
+    }
+
+    /// Where the price comes from; `None` when no source has one.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.listing.origin.as_ref()
+    }
+
+    /// The tiers that have a price at some time.
+    pub fn tiers(&self) -> Vec<Tier> {
+        let tiers = [Tier::Standard, Tier::Batch, Tier::Flex, Tier::Priority];
+        tiers.into_iter().filter(|tier| self.listing.schedule.lists(*tier)).collect()
+    }
+
+    /// The regions that change the price.
+    pub fn regions(&self) -> impl Iterator<Item = &str> {
+        self.listing.regions.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// What a thousand input and three hundred output tokens cost on the day of the source: for putting vendors of
+    /// one model in order. What has no price comes last.
+    pub(crate) fn blended(&self) -> crate::Money {
+        let usage = Usage { input: 1_000, output: 300, ..Usage::default() };
+        let day = self.origin().and_then(|origin| origin.as_of).map_or(i64::MAX, midnight);
+        let at = Timestamp::from_second(day).unwrap_or(Timestamp::MAX);
+        let context = Context { tier: Tier::Standard, region: None, at };
+        self.price(&usage, &context).total().unwrap_or(crate::Money::from_pico(i128::MAX))
+    }
+
+    /// The prices in effect at a time, in the order of a bill. Empty when there are none.
+    pub fn list_prices(&self, tier: Tier, at: Timestamp) -> Vec<ListPrice> {
+        let Ok(rates) = self.listing.schedule.in_effect(tier, at) else { return Vec::new() };
+        let list = |bucket| {
+            let (ladder, priced_as): (&Ladder, _) = rates.of(bucket)?;
+            Some(ListPrice { bucket, steps: ladder.steps().collect(), excess: ladder.is_excess(), priced_as })
+        };
+        Bucket::ALL.into_iter().filter_map(list).collect()
     }
 }

@@ -4,15 +4,25 @@
 //! overlay (contract prices, private models) wins over them. The price of a call is computed by [`Offer::price`]
 //! from disjoint [`Usage`] buckets, exactly.
 
+mod catalogue;
+mod embedded;
 mod facts;
+mod family;
+mod host;
 mod money;
+mod names;
 mod price;
+mod rates;
+mod schedule;
+mod shelf;
+pub mod snapshot;
 mod usage;
 
-pub use facts::{Ability, Auth, Capabilities, Facts, Needs, Offer, Provider, Quirks, Retirement};
+pub use catalogue::{AutoList, Catalogue, Hit, LoadError};
+pub use facts::{
+    Ability, Auth, Capabilities, Facts, ListPrice, Needs, Offer, Origin, Provider, Quirks, Retirement,
+};
 pub use money::{Money, MoneyError, Rate};
+pub use names::nearest;
 pub use price::{Context, Cost, PriceLine, Tier, UnknownPrice};
 pub use usage::{Basis, Bucket, Usage};
-
-mod catalogue;
-pub use catalogue::{AutoList, Catalogue, Hit, LoadError};

@@ -4,7 +4,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bucket, Money, Rate};
+use crate::rates::INPUTS_IN_PROMPT_ORDER;
+use crate::schedule::Schedule;
+use crate::{Bucket, Money, Rate, Usage};
 
 /// The service tier that a vendor granted; it changes the price.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,4 +100,37 @@ impl Cost {
             Self::Unknown(_) => &[],
         }
     }
+}
+
+/// One line for each used bucket and rate: units × rate, nothing rounded.
+pub(crate) fn bill(schedule: &Schedule, usage: &Usage, context: &Context) -> Cost {
+    let rates = match schedule.at(context) {
+        Ok(rates) => rates,
+        Err(why) => return Cost::Unknown(why),
+    };
+    let total_input = usage.total_input();
+    let mut lines = Vec::with_capacity(4);
+    for bucket in Bucket::ALL {
+        let units = usage.get(bucket);
+        if units == 0 {
+            continue;
+        }
+        match rates.of(bucket) {
+            Some((ladder, _)) => ladder.split(units, before(usage, bucket), total_input, |units, rate| {
+                lines.push(PriceLine { bucket, units, pico_per_unit: rate.pico() });
+            }),
+            // Every call is one request, and most vendors have no fee for it.
+            None if bucket == Bucket::Request => {}
+            None => return Cost::Unknown(UnknownPrice::Bucket(bucket)),
+        }
+    }
+    Cost::Known(lines)
+}
+
+/// Input tokens that lie before those of `bucket` in the prompt.
+fn before(usage: &Usage, bucket: Bucket) -> u64 {
+    INPUTS_IN_PROMPT_ORDER
+        .iter()
+        .take_while(|earlier| **earlier != bucket)
+        .fold(0, |sum, earlier| sum.saturating_add(usage.get(*earlier)))
 }
