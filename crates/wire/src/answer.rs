@@ -1,5 +1,7 @@
 //! Answers in a neutral form: what checks, the meter and a translating writer read.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use catalog::{Money, Tier, Usage};
 
@@ -83,7 +85,7 @@ pub struct Chunk {
 }
 
 /// A complete tool call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolCall {
     /// The call's id.
     pub id: String,
@@ -110,6 +112,47 @@ pub struct Choice {
     pub tool_calls: Vec<ToolCall>,
     /// Why it ended; `None` when the vendor did not say.
     pub finish: Option<Finish>,
+}
+
+impl Choice {
+    /// Puts streamed pieces, in the order in which they came, together to choices, in the order of their indices.
+    pub fn collect(pieces: impl IntoIterator<Item = Piece>) -> Vec<Self> {
+        let mut choices = BTreeMap::new();
+        for piece in pieces {
+            let choice = choices
+                .entry(piece.choice)
+                .or_insert_with(|| Self { index: piece.choice, ..Self::default() });
+            choice.add(piece.part);
+        }
+        choices.into_values().collect()
+    }
+
+    fn add(&mut self, part: Part) {
+        match part {
+            Part::Text(text) => self.text.get_or_insert_default().push_str(&text),
+            Part::Reasoning(text) => self.reasoning.get_or_insert_default().push_str(&text),
+            Part::ReasoningDetail(json) => self.reasoning_details.push(json),
+            Part::Refusal(text) => self.refusal.get_or_insert_default().push_str(&text),
+            Part::ToolCall(fragment) => self.add_tool_call(fragment),
+            Part::Finish(finish) => self.finish = Some(finish),
+        }
+    }
+
+    /// Fragments of one call share an index; a new index is a new call.
+    fn add_tool_call(&mut self, fragment: ToolFragment) {
+        let index = usize::try_from(fragment.index).unwrap_or(usize::MAX).min(self.tool_calls.len());
+        if index == self.tool_calls.len() {
+            self.tool_calls.push(ToolCall::default());
+        }
+        let Some(call) = self.tool_calls.get_mut(index) else { return };
+        if let Some(id) = fragment.id {
+            call.id = id;
+        }
+        if let Some(name) = fragment.name {
+            call.name = name;
+        }
+        call.arguments.push_str(&fragment.arguments);
+    }
 }
 
 /// The content of a whole answer.
@@ -155,4 +198,6 @@ pub struct Ending {
     pub output_bytes: u64,
     /// Bytes of reasoning text that came.
     pub reasoning_bytes: u64,
+    /// Events that could not be read and were left out (field notes §2.28).
+    pub skipped_events: u32,
 }

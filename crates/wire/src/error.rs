@@ -126,7 +126,8 @@ pub struct UpstreamError {
 }
 
 impl UpstreamError {
-    /// The usual blame, retry and billing for a kind; `status` and `excerpt` as seen.
+    /// The usual blame, retry and billing for a kind; `status` as seen. What looks like a key is taken out of
+    /// `excerpt`, and it is cut to one line of 300 characters.
     pub fn new(kind: ErrorKind, status: Option<u16>, excerpt: impl Into<String>) -> Self {
         use ErrorKind as K;
         let (blame, retry, maybe_billed) = match kind {
@@ -138,10 +139,75 @@ impl UpstreamError {
             K::ContextLength => (Blame::Request, Retry::OtherVendor, false),
             K::ContentPolicy | K::BadRequest => (Blame::Request, Retry::Never, false),
         };
-        let mut excerpt: String = excerpt.into();
-        if let Some((cut, _)) = excerpt.char_indices().nth(300) {
-            excerpt.truncate(cut);
-        }
+        let excerpt = redact(&excerpt.into());
         Self { kind, blame, retry, retry_after: None, status, code: None, excerpt, maybe_billed }
+    }
+}
+
+/// How keys of the known vendors begin.
+const KEY_PREFIXES: [&str; 18] = [
+    "sk-", "sk_", "pk-", "rk-", "gsk_", "xai-", "AIza", "hf_", "r8_", "fw_", "csk-", "pplx-", "nvapi-",
+    "tgp_", "ya29.", "AKIA", "eyJ", "tg-",
+];
+
+/// One line of at most 300 characters without anything that looks like a key. A vendor's message may echo the key
+/// that it refuses. Long words of letters and digits count as keys; model names hold dashes or dots and do not.
+fn redact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().min(320));
+    let mut after_bearer = false;
+    let boundary = |c: char| c.is_whitespace() || c.is_control() || "\"'`,;:()[]{}<>=&?".contains(c);
+    for piece in text.split_inclusive(boundary).take(300) {
+        let word = piece.trim_end_matches(boundary);
+        let prefixed = word.len() >= 8 && KEY_PREFIXES.iter().any(|prefix| word.starts_with(prefix));
+        if prefixed || is_opaque(word) || (after_bearer && !word.is_empty()) {
+            out.push_str("[redacted]");
+        } else {
+            out.push_str(word);
+        }
+        after_bearer = word.eq_ignore_ascii_case("bearer") || (after_bearer && word.is_empty());
+        let end = piece.get(word.len()..).unwrap_or_default();
+        out.extend(end.chars().map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c }));
+    }
+    if let Some((cut, _)) = out.char_indices().nth(300) {
+        out.truncate(cut);
+    }
+    out
+}
+
+/// At least 24 letters and digits in one run, both kinds among them, or a key that its vendor masked with stars.
+fn is_opaque(word: &str) -> bool {
+    let long =
+        word.len() >= 24 && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+'));
+    let mixed = word.bytes().any(|b| b.is_ascii_digit()) && word.bytes().any(|b| b.is_ascii_alphabetic());
+    (long && mixed) || word.contains("***")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_holds_no_key() {
+        let excerpt = |text: &str| UpstreamError::new(ErrorKind::Credentials, None, text).excerpt;
+        assert_eq!(
+            excerpt("Incorrect API key provided: sk-proj-abcd1234. You can find"),
+            "Incorrect API key provided: [redacted] You can find"
+        );
+        assert_eq!(excerpt("key abcd****wxyz is bad"), "key [redacted] is bad");
+        assert_eq!(excerpt("Authorization: Bearer  hunter2"), "Authorization: Bearer  [redacted]");
+        assert_eq!(
+            excerpt("{\"api-key\":\"0123456789abcdef0123456789abcdef\"}"),
+            "{\"api-key\":\"[redacted]\"}"
+        );
+        assert_eq!(excerpt("AIzaSyD-x_y0123456789 and gsk_0123456789"), "[redacted] and [redacted]");
+    }
+
+    #[test]
+    fn an_excerpt_keeps_model_names_and_is_one_short_line() {
+        let excerpt = |text: &str| UpstreamError::new(ErrorKind::Server, None, text).excerpt;
+        let model = "The model `Qwen/Qwen3-235B-A22B-Instruct-2507` does not exist";
+        assert_eq!(excerpt(model), model);
+        assert_eq!(excerpt("one\r\ntwo\0three"), "one  two three");
+        assert_eq!(excerpt(&"é".repeat(1000)).chars().count(), 300);
     }
 }

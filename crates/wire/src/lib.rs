@@ -9,11 +9,15 @@
 
 mod answer;
 mod error;
+mod json;
+mod openai;
 mod request;
+pub mod retry_after;
+pub mod sse;
 
 pub use answer::{Answer, Choice, Chunk, Content, Ending, Finish, Part, Piece, ToolCall, ToolFragment};
 pub use error::{BadRequest, Blame, ErrorKind, Garbled, Retry, Unsupported, UpstreamError};
-pub use request::{Dialect, Endpoint, Op, Outbound, Request, Sent, Spans, View};
+pub use request::{Dialect, Endpoint, Op, Outbound, Request, Sent, Spans, View, estimate_tokens};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
@@ -66,18 +70,18 @@ pub trait Reply: Send {
     fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError;
 }
 
-pub mod sse;
-
 /// The door for a client dialect.
 pub fn door(dialect: Dialect) -> Option<&'static dyn Door> {
     match dialect {
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => None,
+        Dialect::OpenAi => Some(&openai::OpenAi),
+        Dialect::Anthropic | Dialect::Gemini => None,
     }
 }
 
 /// The wire for an upstream dialect.
 pub fn wire(dialect: Dialect) -> Option<&'static dyn Wire> {
     match dialect {
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => None,
+        Dialect::OpenAi => Some(&openai::OpenAi),
+        Dialect::Anthropic | Dialect::Gemini => None,
     }
 }

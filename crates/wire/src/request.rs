@@ -1,5 +1,6 @@
 //! A request as the gateway sees it: raw bytes, plus the few facts that routing needs.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use catalog::{Facts, Needs, Quirks};
 use http::HeaderMap;
 
 use crate::Reply;
+use crate::json::{Cursor, Kind, Malformed};
 
 /// A way of speaking, on either side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +54,79 @@ pub struct Request {
     pub raw: Bytes,
     /// What routing needs to know of it.
     pub view: View,
+    /// When it came, in seconds since 1970: `created` in answers that have none of their own. Set by the gateway
+    /// (this crate has no clock).
+    pub received_at_unix: u64,
+    /// The gateway's request id: names answers that have no id of their own. Set by the gateway.
+    pub id: String,
+}
+
+impl Request {
+    /// The text of the last user message (or of the prompt or input): a string, or the text parts of an array joined
+    /// by line ends. Empty when there is none.
+    pub fn last_user_text(&self) -> Cow<'_, str> {
+        self.text_at(self.view.spans.last_user.as_ref())
+    }
+
+    /// The text of the first user message.
+    pub fn first_user_text(&self) -> Cow<'_, str> {
+        self.text_at(self.view.spans.first_user.as_ref())
+    }
+
+    /// The text of the first system or developer message.
+    pub fn system_text(&self) -> Cow<'_, str> {
+        self.text_at(self.view.spans.system.as_ref())
+    }
+
+    /// `response_format` as it is spelled in the body: JSON text.
+    pub fn response_format(&self) -> Option<&str> {
+        self.json_at(self.view.spans.response_format.as_ref())
+    }
+
+    fn json_at(&self, span: Option<&Range<usize>>) -> Option<&str> {
+        std::str::from_utf8(self.raw.get(span?.clone())?).ok()
+    }
+
+    fn text_at(&self, span: Option<&Range<usize>>) -> Cow<'_, str> {
+        self.json_at(span).map_or(Cow::Borrowed(""), text_of)
+    }
+}
+
+/// The text in a JSON string or an array of strings and text parts; other values have none.
+fn text_of(json: &str) -> Cow<'_, str> {
+    let mut cursor = Cursor::new(json);
+    if cursor.kind() == Ok(Kind::String) {
+        return cursor.string().map_or(Cow::Borrowed(""), |text| text.decode());
+    }
+    let mut joined = String::new();
+    let mut add = |text: &str| {
+        if !joined.is_empty() {
+            joined.push('\n');
+        }
+        joined.push_str(text);
+    };
+    // The document was read before, so nothing in it is malformed.
+    let _ = cursor.array(|part, _| -> Result<(), Malformed> {
+        match part.kind()? {
+            Kind::String => add(&part.string()?.decode()),
+            Kind::Object => part
+                .object(|value, key| match (&*key.decode(), value.kind()?) {
+                    ("text", Kind::String) => value.string().map(|text| add(&text.decode())),
+                    _ => value.skip(),
+                })
+                .map(drop)?,
+            _ => part.skip()?,
+        }
+        Ok(())
+    });
+    Cow::Owned(joined)
+}
+
+/// A rough count of the tokens in so many bytes of text: four bytes a token, rounded up. That is the usual ratio for
+/// English with today's vocabularies; code and other scripts run from two to five. Only for estimates, which are
+/// marked as such; learned ratios per model come from reported usage.
+pub const fn estimate_tokens(bytes: u64) -> u64 {
+    bytes.div_ceil(4)
 }
 
 /// Byte ranges of values in [`Request::raw`], quotes included.
@@ -69,6 +144,12 @@ pub struct Spans {
     pub system: Option<Range<usize>>,
     /// The value of `response_format`, if present.
     pub response_format: Option<Range<usize>>,
+    /// The value of `stream_options.include_usage`, if present.
+    pub include_usage: Option<Range<usize>>,
+    /// The key `max_tokens` (not its value), if present and `max_completion_tokens` is not.
+    pub max_tokens_key: Option<Range<usize>>,
+    /// The values of `role` that are `developer`.
+    pub developer_roles: Vec<Range<usize>>,
 }
 
 /// What routing needs to know, read in one pass without building a tree.
