@@ -17,7 +17,6 @@ pub(crate) enum Unclosed {
     /// A crash left it open: its outcome is unknown, its cost estimated. With the time at which that was found.
     Crashed(Timestamp),
     /// It may still be running: shown, not counted.
-    #[expect(dead_code, reason = "the reader's, which comes next")]
     Running,
 }
 
@@ -172,14 +171,12 @@ fn attempt(
         Some(Record::AttemptClose(close)) => Some(close),
         _ => None,
     };
-    let estimated = intent.as_ref().and_then(|i| i.estimated_cost);
-    let crashed = close.is_none();
-    let close = close.unwrap_or_else(|| Box::new(without_close(parts.id, intent.as_deref())));
-    let cost = if crashed { estimated } else { close.cost() };
-    let outcome = match (crashed, unclosed) {
-        (true, Unclosed::Running) => RUNNING,
-        _ => close.outcome.as_str(),
-    };
+    let (closed, running) = (close.is_some(), matches!(unclosed, Unclosed::Running));
+    // A call that may still run has used nothing yet that anybody could know.
+    let estimate = intent.as_ref().and_then(|i| i.estimated_cost).filter(|_| !running);
+    let close = close.unwrap_or_else(|| Box::new(without_close(parts.id, intent.as_deref(), estimate)));
+    let cost = if closed { close.cost() } else { estimate };
+    let outcome = if closed || !running { close.outcome.as_str() } else { RUNNING };
     let Some(no) = attempt_row(conn, request_no, intent.as_deref(), &close, cost, outcome)? else {
         return Ok(Added::default());
     };
@@ -196,7 +193,7 @@ fn attempt(
         ])?;
     }
     let mut added = Added { attempts: 1, ..Added::default() };
-    if let (true, Unclosed::Crashed(at)) = (crashed, unclosed) {
+    if let (false, Unclosed::Crashed(at)) = (closed, unclosed) {
         added.unknown_attempts = 1;
         let mut statement = conn.prepare_cached(
             "INSERT INTO adjustment (attempt_no, at_us, kind, note) VALUES (?1, ?2, 'left_open', ?3)",
@@ -209,8 +206,12 @@ fn attempt(
 }
 
 /// The close that a crash prevented: the estimate of the intent.
-fn without_close<'a>(id: AttemptId, intent: Option<&IntentView<'a>>) -> AttemptView<'a> {
-    let known = intent.and_then(|i| i.estimated_cost).is_some();
+fn without_close<'a>(
+    id: AttemptId,
+    intent: Option<&IntentView<'a>>,
+    estimate: Option<Money>,
+) -> AttemptView<'a> {
+    let known = estimate.is_some();
     AttemptView {
         id,
         outcome: Outcome::Unknown,

@@ -12,6 +12,8 @@ mod frame;
 mod insert;
 mod ledger;
 mod lock;
+mod query;
+mod reader;
 mod record;
 mod recover;
 mod spool;
@@ -21,6 +23,13 @@ mod writer;
 pub use error::{OpenError, Unwritable};
 pub use ledger::{Ledger, Options, Stats};
 pub use lock::DirLock;
+pub use query::requests::{MAX_PAGE, Page, RequestQuery, cursor};
+pub use query::rows::{
+    Adjustment, AttemptDetail, AttemptRow, PricedLine, RequestDetail, RequestHead, RequestRow, UsageSums,
+};
+pub use query::spend::{Spend, SpendQuery, SpendRow, Totals};
+pub use query::{BadQuery, By, Condition, Filter, Period};
+pub use reader::{ReadError, Reader};
 pub use recover::Recovery;
 
 pub use record::{

@@ -43,7 +43,6 @@ impl std::fmt::Debug for Store {
     }
 }
 
-#[expect(dead_code, reason = "the reader's, which comes next")]
 /// Creates all tables in an empty database.
 pub(crate) fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
     MIGRATIONS.iter().try_for_each(|step| conn.execute_batch(step))

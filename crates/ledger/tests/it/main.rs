@@ -1,4 +1,5 @@
 //! The ledger as its users see it: records in, rows out, whatever happens between.
 
 mod lifecycle;
+mod questions;
 mod sample;

@@ -1,0 +1,188 @@
+//! Reading, with or without a running server: the store read-only, plus what is still in the spool.
+//!
+//! The spool is read first and the store's snapshot is taken after it. A record leaves the spool only once its rows are
+//! in the store, so nothing falls between the two; what is in both is dropped here. The spool's rows go into tables of
+//! the same shape in memory, by the same inserts, so one set of queries serves both.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+
+use crate::assemble::{Assembler, Ready};
+use crate::insert::{self, Unclosed};
+use crate::ledger::SPOOL_DIR;
+use crate::query::requests::{self, Page, RequestQuery};
+use crate::query::rows::RequestDetail;
+use crate::query::spend::{self, Spend, SpendQuery};
+use crate::{OpenError, RequestId, frame, recover, spool, store};
+
+/// The schemas that every query looks into: the file, and the tables in memory.
+pub(crate) const SCHEMAS: [&str; 2] = ["store", "main"];
+
+/// The SQL condition that keeps out request rows which are in memory only to carry a late attempt: the store has
+/// the real ones.
+pub(crate) const fn not_echo(schema: &str) -> &'static str {
+    if schema.len() == "main".len() { "r.no NOT IN (SELECT request_no FROM main.echo)" } else { "1" }
+}
+
+/// A view of the ledger at one moment. Open a new one to see what came since.
+pub struct Reader {
+    conn: Connection,
+    file: PathBuf,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// A query that failed: the file is locked, or damaged.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", file.display())]
+pub struct ReadError {
+    /// The file.
+    pub file: PathBuf,
+    /// Why.
+    pub source: rusqlite::Error,
+}
+
+impl Reader {
+    /// Opens the ledger in `dir` for reading. Takes no lock and changes nothing. Errors when there is none, or it is from
+    /// a newer version, damaged or locked.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let file = dir.join(store::FILE);
+        let sql = |e| OpenError::from_sql(&file, e);
+        if !file.exists() {
+            return Err(OpenError::Missing { dir: dir.to_owned() });
+        }
+        let ready = read_spool(&dir.join(SPOOL_DIR))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let flags = flags | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(":memory:", flags).map_err(sql)?;
+        conn.busy_timeout(Duration::from_secs(2)).map_err(sql)?;
+        store::create_tables(&conn).map_err(sql)?;
+        conn.execute_batch("CREATE TABLE echo (request_no INTEGER PRIMARY KEY) STRICT").map_err(sql)?;
+        attach(&conn, &file).map_err(sql)?;
+        if store::check_version(&conn, "store", &file)? == 0 {
+            return Err(OpenError::Missing { dir: dir.to_owned() });
+        }
+        // One transaction to the end: all queries of this reader see the same moment.
+        conn.execute_batch("BEGIN").map_err(sql)?;
+        for one in ready {
+            add(&conn, one).map_err(sql)?;
+        }
+        Ok(Self { conn, file })
+    }
+
+    /// What it cost. Errors when the file cannot be read.
+    pub fn spend(&self, query: &SpendQuery) -> Result<Spend, ReadError> {
+        spend::run(&self.conn, query).map_err(|e| self.error(e))
+    }
+
+    /// Requests, newest first. Errors when the file cannot be read.
+    pub fn requests(&self, query: &RequestQuery) -> Result<Page, ReadError> {
+        requests::list(&self.conn, query).map_err(|e| self.error(e))
+    }
+
+    /// One request with everything that is known of it. Errors when the file cannot be read.
+    pub fn request(&self, id: RequestId) -> Result<Option<RequestDetail>, ReadError> {
+        requests::detail(&self.conn, id).map_err(|e| self.error(e))
+    }
+
+    /// The newest requests (at most 20) that a client gave this id. Errors when the file cannot be read.
+    pub fn by_client_id(&self, client_request_id: &str) -> Result<Vec<RequestId>, ReadError> {
+        requests::by_client_id(&self.conn, client_request_id).map_err(|e| self.error(e))
+    }
+
+    fn error(&self, source: rusqlite::Error) -> ReadError {
+        ReadError { file: self.file.clone(), source }
+    }
+}
+
+/// Attaches the ledger as schema `store`. In a directory that we may not write to, SQLite cannot make the shared memory
+/// that a write-ahead log needs; without such a log the file can be read as it is.
+fn attach(conn: &Connection, file: &Path) -> rusqlite::Result<()> {
+    let attach = |mode: &str| -> rusqlite::Result<()> {
+        let uri = format!("file:{}?{mode}", percent_encoded(file));
+        conn.execute("ATTACH DATABASE ?1 AS store", [uri])?;
+        conn.query_row("SELECT count(*) FROM store.sqlite_schema", [], |_| Ok(()))
+    };
+    let result = attach("mode=ro");
+    let Err(error) = &result else { return Ok(()) };
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) && !Path::new(&log).exists() {
+        // Fails where nothing was attached, which is as good.
+        let _ = conn.execute("DETACH DATABASE store", []);
+        return attach("immutable=1");
+    }
+    result
+}
+
+/// A path inside an SQLite URI.
+fn percent_encoded(path: &Path) -> String {
+    use std::fmt::Write as _;
+    use std::os::unix::ffi::OsStrExt;
+    let mut out = String::new();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(byte) {
+            out.push(char::from(*byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// Whole and unfinished requests of the spool. A segment that disappears meanwhile is in the store.
+fn read_spool(dir: &Path) -> Result<Vec<Ready>, OpenError> {
+    let segments = match spool::list(dir) {
+        Ok(segments) => segments,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(source) => return Err(OpenError::Io { path: dir.to_owned(), source }),
+    };
+    let mut assembler = Assembler::default();
+    let mut ready = Vec::new();
+    for (number, path) in segments {
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(OpenError::Io { path, source }),
+        };
+        if let Some(body) = recover::body(&path, &bytes)? {
+            frame::scan(body, |payload| {
+                assembler.apply(payload, number, false, &mut ready);
+            });
+        }
+    }
+    ready.append(&mut assembler.left_open());
+    Ok(ready)
+}
+
+/// Adds what the store lacks of a request to the tables in memory.
+fn add(conn: &Connection, mut ready: Ready) -> rusqlite::Result<()> {
+    let stored = |table: &str, id: [u8; 16]| -> rusqlite::Result<bool> {
+        let mut statement = conn.prepare_cached(&format!("SELECT 1 FROM store.{table} WHERE id = ?1"))?;
+        Ok(statement.query_row([id], |_| Ok(())).optional()?.is_some())
+    };
+    let request_stored = stored("request", ready.request.to_bytes())?;
+    if request_stored {
+        let mut missing = Vec::new();
+        for attempt in ready.attempts {
+            if !stored("attempt", attempt.id.to_bytes())? {
+                missing.push(attempt);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        ready = Ready { request: ready.request, close: None, attempts: missing };
+    }
+    insert::ready(conn, &ready, Unclosed::Running)?;
+    if request_stored && let Some(no) = insert::request_no(conn, ready.request)? {
+        conn.execute("INSERT OR IGNORE INTO echo (request_no) VALUES (?1)", params![no])?;
+    }
+    Ok(())
+}
