@@ -8,6 +8,8 @@
 //! Encoding a request returns the only value able to read its answer ([`Reply`]), so the state of a stream has a home.
 
 mod answer;
+mod anthropic;
+mod chat;
 mod error;
 mod json;
 mod openai;
@@ -82,6 +84,7 @@ pub fn door(dialect: Dialect) -> Option<&'static dyn Door> {
 pub fn wire(dialect: Dialect) -> Option<&'static dyn Wire> {
     match dialect {
         Dialect::OpenAi => Some(&openai::OpenAi),
-        Dialect::Anthropic | Dialect::Gemini => None,
+        Dialect::Anthropic => Some(&anthropic::Anthropic),
+        Dialect::Gemini => None,
     }
 }
