@@ -4,12 +4,28 @@ use serde_json::{Map, Value, json};
 
 use crate::Unsupported;
 use crate::chat::{
-    ANTHROPIC_FORMAT, Assistant, Call, Chat, Dropped, Part, Source, Text, Thought, ToolResult, Turn, refuse,
+    ANTHROPIC_FORMAT, Assistant, Call, Chat, Part, Source, Text, Thought, ToolResult, Turn, refuse,
 };
 
+/// Leaves out reasoning that this vendor did not sign: all of it when the conversation moved here.
+pub(super) fn strip_foreign(chat: &mut Chat, moved: bool) {
+    let own = |thought: &Thought| thought.format.as_deref().is_none_or(|format| format == ANTHROPIC_FORMAT);
+    for turn in &mut chat.turns {
+        let Turn::Assistant(said) = turn else { continue };
+        let before = said.thoughts.len();
+        said.thoughts.retain(|thought| !moved && own(thought));
+        if said.thoughts.len() < before {
+            chat.dropped.note("messages[].reasoning_details");
+        }
+        if said.calls.iter().any(|call| call.signature.is_some()) {
+            chat.dropped.note("messages[].tool_calls[].id (signature)");
+        }
+    }
+}
+
 /// Turns as `messages`. Neighbours of one role become one message: tool results of parallel calls must lie in one
-/// user turn (field notes §2.12). `moved` strips reasoning that another vendor signed.
-pub(super) fn messages(chat: &mut Chat, moved: bool) -> Result<Vec<Value>, Unsupported> {
+/// user turn (field notes §2.12).
+pub(super) fn messages(chat: &mut Chat) -> Result<Vec<Value>, Unsupported> {
     let mut out = Messages::default();
     for turn in std::mem::take(&mut chat.turns) {
         match turn {
@@ -24,7 +40,7 @@ pub(super) fn messages(chat: &mut Chat, moved: bool) -> Result<Vec<Value>, Unsup
                 let block = tool_result(result)?;
                 out.push("user", vec![block]);
             }
-            Turn::Assistant(said) => out.push("assistant", assistant(said, moved, &mut chat.dropped)),
+            Turn::Assistant(said) => out.push("assistant", assistant(said)),
         }
     }
     Ok(out.close())
@@ -116,22 +132,9 @@ fn tool_result(result: ToolResult) -> Result<Value, Unsupported> {
 }
 
 /// Reasoning, then text, then calls: the vendor's order, whatever order the fields came in (§2.14).
-fn assistant(said: Assistant, moved: bool, dropped: &mut Dropped) -> Vec<Value> {
-    let mut blocks = Vec::new();
-    for thought in said.thoughts {
-        match thinking(thought).filter(|_| !moved) {
-            Some(block) => blocks.push(block),
-            None => dropped.note("messages[].reasoning_details"),
-        }
-    }
-    blocks.extend(said.text.into_iter().map(text));
-    for call in said.calls {
-        if call.signature.is_some() {
-            dropped.note("messages[].tool_calls[].id (signature)");
-        }
-        blocks.push(tool_use(call));
-    }
-    blocks
+fn assistant(said: Assistant) -> Vec<Value> {
+    let thoughts = said.thoughts.into_iter().filter_map(thinking);
+    thoughts.chain(said.text.into_iter().map(text)).chain(said.calls.into_iter().map(tool_use)).collect()
 }
 
 fn tool_use(call: Call) -> Value {
@@ -144,11 +147,8 @@ fn tool_use(call: Call) -> Value {
     marked(block, call.cache)
 }
 
-/// The block that the vendor sent, or `None` when another vendor made it.
+/// The block that the vendor sent.
 fn thinking(thought: Thought) -> Option<Value> {
-    if thought.format.is_some_and(|format| format != ANTHROPIC_FORMAT) {
-        return None;
-    }
     match (thought.data, thought.signature) {
         (Some(data), _) => Some(json!({"type": "redacted_thinking", "data": data})),
         (None, Some(signature)) => {

@@ -22,6 +22,7 @@ pub(super) enum Thinking {
 
 /// A model's traits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each trait came and went on its own")]
 pub(super) struct Traits {
     pub thinking: Thinking,
     /// `temperature`, `top_p` and `top_k` are refused.

@@ -19,6 +19,7 @@ pub(super) fn encode(request: &Request, to: &Endpoint<'_>) -> Result<(Bytes, Vec
         return Err(refuse("n", "the vendor gives one choice"));
     }
     let traits = Traits::of(to.model);
+    blocks::strip_foreign(&mut chat, to.moved);
     let plan = plan(&mut chat, traits, to.facts)?;
 
     let mut body = Map::new();
@@ -34,7 +35,7 @@ pub(super) fn encode(request: &Request, to: &Endpoint<'_>) -> Result<(Bytes, Vec
     if !system.is_empty() {
         body.insert("system".to_owned(), json!(system));
     }
-    let messages = blocks::messages(&mut chat, to.moved)?;
+    let messages = blocks::messages(&mut chat)?;
     body.insert("messages".to_owned(), json!(messages));
     sampling(&mut chat, traits, &plan, &mut body);
     if let Some(thinking) = plan.thinking {

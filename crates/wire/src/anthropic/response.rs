@@ -9,9 +9,7 @@ use super::error::{self, Detail};
 use super::stream::Stream;
 use super::usage::Counts;
 use crate::chat::ANTHROPIC_FORMAT;
-use crate::{
-    Answer, Choice, Chunk, Content, Dialect, Ending, ErrorKind, Finish, Reply, ToolCall, UpstreamError, sse,
-};
+use crate::{Answer, Choice, Chunk, Content, Ending, ErrorKind, Finish, Reply, ToolCall, UpstreamError, sse};
 
 /// Reads the answer to one request.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! A streamed Messages answer: events in, pieces out.
 
+use catalog::Basis;
 use serde::Deserialize;
 
 use super::error::Detail;
@@ -7,10 +8,12 @@ use super::response::{
     Block, Message, StopDetails, arguments, finish, garbled, sealed, signed, unknown_block,
 };
 use super::usage::Counts;
-use crate::{Chunk, Dialect, Ending, Part, Piece, ToolFragment, UpstreamError, sse};
+use crate::{Chunk, Ending, Part, Piece, ToolFragment, UpstreamError, sse};
 
 /// Reasoning text that is kept for one block's detail. The longest answers are a tenth of this.
 const REASONING_BYTES: usize = 8 << 20;
+/// The usual ratio for English text; only for streams that broke off.
+const BYTES_PER_TOKEN: u64 = 4;
 /// Blocks open at once; the vendor opens one at a time.
 const OPEN_BLOCKS: usize = 64;
 
@@ -22,6 +25,8 @@ pub(super) struct Stream {
     tools: u32,
     details: usize,
     counts: Counts,
+    /// The final counts came. The output count at the start is a placeholder.
+    counted: bool,
     ending: Ending,
 }
 
@@ -73,23 +78,33 @@ impl Stream {
             "content_block_stop" => self.close_block(event.index, &mut parts),
             "message_delta" => {
                 self.counts.replace(event.usage.unwrap_or_default());
+                self.counted = true;
                 self.stop(event.delta.unwrap_or_default(), &mut parts)?;
             }
             "error" => return Err(event.error.unwrap_or_default().upstream(200)),
-            // `ping`, `message_stop`, and kinds that the vendor reserves the right to add: nothing to read, and a
-            // sign of life to pass on (§2.29).
-            _ => {}
+            "message_stop" => {}
+            // `ping`, and kinds that the vendor reserves the right to add: nothing to read, and a sign of life to
+            // pass on (§2.29).
+            _ => out.push(Chunk::default()),
         }
-        let content = parts.iter().any(|part| !matches!(part, Part::Finish(_)));
-        let pieces = parts.into_iter().map(|part| Piece { choice: 0, part }).collect();
-        out.push(Chunk { raw: Some((Dialect::Anthropic, frame.data)), content, usage_only: false, pieces });
+        if !parts.is_empty() {
+            let content = parts.iter().any(|part| !matches!(part, Part::Finish(_)));
+            let pieces = parts.into_iter().map(|part| Piece { choice: 0, part }).collect();
+            out.push(Chunk { raw: None, content, usage_only: false, pieces });
+        }
         Ok(())
     }
 
-    /// How it ended. Complete once the stop reason came; what follows it is empty.
+    /// How it ended. Complete once the stop reason came; what follows it is empty. Of a stream that broke off the
+    /// input is exact and the output estimated from the bytes that came.
     pub fn end(&mut self) -> Ending {
         let mut ending = std::mem::take(&mut self.ending);
         ending.usage = self.counts.usage();
+        if let Some(usage) = ending.usage.as_mut().filter(|_| !self.counted) {
+            usage.output = usage.output.max(ending.output_bytes.div_ceil(BYTES_PER_TOKEN));
+            usage.reasoning = ending.reasoning_bytes.div_ceil(BYTES_PER_TOKEN);
+            usage.basis = Basis::Estimated;
+        }
         ending.tier = self.counts.tier();
         ending
     }

@@ -63,7 +63,7 @@ impl Counts {
         if self.input_tokens.is_none() && self.output_tokens.is_none() {
             return None;
         }
-        let (write_5m, write_1h) = self.writes();
+        let (short, long) = self.writes();
         let output = self.output_tokens.unwrap_or(0);
         // Reasoning lies inside the output count.
         let details = self.output_tokens_details.and_then(|details| details.thinking_tokens);
@@ -71,8 +71,8 @@ impl Counts {
         Some(Usage {
             input: self.input_tokens.unwrap_or(0),
             cache_read: self.cache_read_input_tokens.unwrap_or(0),
-            cache_write_5m: write_5m,
-            cache_write_1h: write_1h,
+            cache_write_5m: short,
+            cache_write_1h: long,
             output: output - reasoning,
             reasoning,
             web_search: self.server_tool_use.and_then(|tools| tools.web_search_requests).unwrap_or(0),

@@ -127,9 +127,7 @@ impl Message {
         }
         let thoughts = match self.fields.shift_remove("reasoning_details") {
             None => Vec::new(),
-            Some(Value::Array(details)) => {
-                details.into_iter().filter_map(|d| read_thought(d, dropped)).collect()
-            }
+            Some(Value::Array(details)) => details.iter().filter_map(|d| read_thought(d, dropped)).collect(),
             Some(_) => return Err(refuse(self.path("reasoning_details"), "it must be a list")),
         };
         if !thoughts.is_empty() {
@@ -242,7 +240,7 @@ fn data_url(at: &str, url: &str) -> Result<(String, String), Unsupported> {
 }
 
 /// A block that can be replayed, or `None`: plain reasoning text without a signature is no use to any vendor.
-fn read_thought(value: Value, dropped: &mut Dropped) -> Option<Thought> {
+fn read_thought(value: &Value, dropped: &mut Dropped) -> Option<Thought> {
     let take = |field: &str| match value.get(field) {
         Some(Value::String(text)) => Some(text.clone()),
         _ => None,

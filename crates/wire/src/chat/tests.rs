@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Chat, Turn};
 
+#[expect(clippy::needless_pass_by_value, reason = "JSON literals read better by value")]
 fn read(extra: Value) -> Result<Chat, crate::Unsupported> {
     let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());

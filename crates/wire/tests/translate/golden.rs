@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::support::{To, encode, reply, whole};
@@ -41,15 +42,21 @@ fn cases(dialect: Dialect, kind: &str, run: impl Fn(&[u8]) -> String) {
     });
 }
 
+#[derive(Deserialize)]
+struct Case {
+    model: String,
+    #[serde(default)]
+    max_output: Option<u64>,
+    #[serde(default)]
+    moved: bool,
+    body: Value,
+}
+
 fn requests(dialect: Dialect) {
     cases(dialect, "request", |file| {
-        let case: Value = serde_json::from_slice(file).unwrap();
-        let to = To {
-            model: case["model"].as_str().unwrap().to_owned(),
-            max_output: case["max_output"].as_u64(),
-            moved: case["moved"] == true,
-        };
-        match encode(dialect, &to, &case["body"]) {
+        let Case { model, max_output, moved, body } = serde_json::from_slice(file).unwrap();
+        let to = To { model, max_output, moved };
+        match encode(dialect, &to, &body) {
             Ok((body, dropped)) => format!("dropped: {dropped:?}\n{body:#}"),
             Err(refused) => format!("refused: {refused}"),
         }
@@ -62,11 +69,10 @@ fn answers(dialect: Dialect) {
         match whole(dialect, "m", &body) {
             Ok(answer) => {
                 let mut out = String::new();
-                match answer.content {
-                    Content::Choices(choices) => {
-                        choices.iter().for_each(|c| writeln!(out, "{c:#?}").unwrap())
+                if let Content::Choices(choices) = answer.content {
+                    for choice in choices {
+                        writeln!(out, "{choice:#?}").unwrap();
                     }
-                    other => writeln!(out, "{other:#?}").unwrap(),
                 }
                 out + &ended(&answer.ending)
             }
@@ -76,10 +82,7 @@ fn answers(dialect: Dialect) {
 }
 
 fn streams(dialect: Dialect) {
-    cases(dialect, "stream", |file| {
-        let plain = replay(dialect, &frames(file));
-        plain
-    });
+    cases(dialect, "stream", |file| replay(dialect, &frames(file)));
 }
 
 fn frames(file: &[u8]) -> Vec<sse::Frame> {
@@ -99,7 +102,9 @@ fn replay(dialect: Dialect, frames: &[sse::Frame]) -> String {
     for frame in frames {
         let mut chunks = Vec::new();
         let result = reply.frame(frame.clone(), &mut chunks);
-        chunks.iter().for_each(|chunk| show(chunk, &mut out));
+        for chunk in &chunks {
+            show(chunk, &mut out);
+        }
         if let Err(error) = result {
             out += &failed(&error);
             break;
