@@ -28,11 +28,11 @@ impl Reply for MessagesReply {
         }
         let mut ending = message.ending()?;
         let choice = message.choice(&mut ending)?;
-        Ok(Answer { raw: Some((Dialect::Anthropic, body)), content: Content::Choices(vec![choice]), ending })
+        Ok(Answer { raw: None, content: Content::Choices(vec![choice]), ending })
     }
 
     fn frame(&mut self, frame: sse::Frame, out: &mut Vec<Chunk>) -> Result<(), UpstreamError> {
-        self.stream.frame(frame, out)
+        self.stream.frame(&frame, out)
     }
 
     fn end(&mut self) -> Ending {

@@ -63,7 +63,7 @@ struct Delta {
 }
 
 impl Stream {
-    pub fn frame(&mut self, frame: sse::Frame, out: &mut Vec<Chunk>) -> Result<(), UpstreamError> {
+    pub fn frame(&mut self, frame: &sse::Frame, out: &mut Vec<Chunk>) -> Result<(), UpstreamError> {
         if frame.data.is_empty() {
             return Ok(());
         }
