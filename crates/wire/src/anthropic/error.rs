@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use crate::{ErrorKind, UpstreamError};
+use crate::{ErrorKind, UpstreamError, retry_after};
 
 /// `{"type": "error", "error": {"type", "message"}}`.
 #[derive(Debug, Default, Deserialize)]
@@ -22,9 +22,11 @@ pub(super) struct Detail {
 }
 
 /// A non-2xx answer.
-pub(super) fn refusal(status: StatusCode, _headers: &HeaderMap, body: &[u8]) -> UpstreamError {
+pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
     let detail = serde_json::from_slice::<Envelope>(body).unwrap_or_default().error;
-    detail.upstream(status.as_u16())
+    let mut error = detail.upstream(status.as_u16());
+    error.retry_after = retry_after::from_headers(headers);
+    error
 }
 
 impl Detail {
@@ -32,12 +34,8 @@ impl Detail {
     /// overload there means what 529 means (field notes §2.24).
     pub fn upstream(self, status: u16) -> UpstreamError {
         let kind = kind(status, &self.kind, &self.message);
-        let message = match kind {
-            // Some vendors repeat part of the key.
-            ErrorKind::Credentials => "the vendor refused the key".to_owned(),
-            _ if self.message.is_empty() => format!("HTTP {status} without a message"),
-            _ => self.message,
-        };
+        let message =
+            if self.message.is_empty() { format!("HTTP {status} without a message") } else { self.message };
         let mut error = UpstreamError::new(kind, Some(status), message);
         error.code = (!self.kind.is_empty()).then_some(self.kind);
         error

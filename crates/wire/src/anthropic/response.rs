@@ -131,6 +131,7 @@ impl Message {
         }
         if ending.finish == Some(Finish::ContentFilter) {
             choice.refusal = self.stop_details.and_then(|details| details.explanation);
+            ending.output_bytes += choice.refusal.as_ref().map_or(0, String::len) as u64;
         }
         Ok(choice)
     }

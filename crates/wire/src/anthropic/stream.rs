@@ -8,12 +8,10 @@ use super::response::{
     Block, Message, StopDetails, arguments, finish, garbled, sealed, signed, unknown_block,
 };
 use super::usage::Counts;
-use crate::{Chunk, Ending, Part, Piece, ToolFragment, UpstreamError, sse};
+use crate::{Chunk, Ending, Finish, Part, Piece, ToolFragment, UpstreamError, estimate_tokens, sse};
 
 /// Reasoning text that is kept for one block's detail. The longest answers are a tenth of this.
 const REASONING_BYTES: usize = 8 << 20;
-/// The usual ratio for English text; only for streams that broke off.
-const BYTES_PER_TOKEN: u64 = 4;
 /// Blocks open at once; the vendor opens one at a time.
 const OPEN_BLOCKS: usize = 64;
 
@@ -67,7 +65,11 @@ impl Stream {
         if frame.data.is_empty() {
             return Ok(());
         }
-        let event: Event = serde_json::from_slice(&frame.data).map_err(|e| garbled(&e.to_string()))?;
+        let Ok(event) = serde_json::from_slice::<Event>(&frame.data) else {
+            // One bad event does not end the stream (§2.28); if it opened a block, the next delta does.
+            self.ending.skipped_events += 1;
+            return Ok(());
+        };
         let mut parts = Vec::new();
         match event.kind.as_str() {
             "message_start" => self.start(event.message.unwrap_or_default()),
@@ -101,8 +103,8 @@ impl Stream {
         let mut ending = std::mem::take(&mut self.ending);
         ending.usage = self.counts.usage();
         if let Some(usage) = ending.usage.as_mut().filter(|_| !self.counted) {
-            usage.output = usage.output.max(ending.output_bytes.div_ceil(BYTES_PER_TOKEN));
-            usage.reasoning = ending.reasoning_bytes.div_ceil(BYTES_PER_TOKEN);
+            usage.output = usage.output.max(estimate_tokens(ending.output_bytes));
+            usage.reasoning = estimate_tokens(ending.reasoning_bytes);
             usage.basis = Basis::Estimated;
         }
         ending.tier = self.counts.tier();
@@ -194,7 +196,9 @@ impl Stream {
     fn stop(&mut self, delta: Delta, parts: &mut Vec<Part>) -> Result<(), UpstreamError> {
         let Some(reason) = delta.stop_reason else { return Ok(()) };
         let finish = finish(&reason)?;
-        if let Some(why) = delta.stop_details.and_then(|details| details.explanation) {
+        if finish == Finish::ContentFilter
+            && let Some(why) = delta.stop_details.and_then(|details| details.explanation)
+        {
             self.ending.output_bytes += why.len() as u64;
             parts.push(Part::Refusal(why));
         }

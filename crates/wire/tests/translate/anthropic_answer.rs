@@ -264,12 +264,19 @@ fn fn1_05_a_cut_stream_is_not_complete_and_keeps_its_usage() {
 }
 
 #[test]
-fn fn1_05_bad_json_in_a_stream_is_an_error() {
-    let frame = crate::wire::sse::Frame {
-        event: bytes::Bytes::new(),
-        data: bytes::Bytes::from_static(b"{\"type\":"),
-    };
-    let error = reply(D, OLD).frame(frame, &mut Vec::new()).unwrap_err();
+fn fn2_28_one_bad_event_is_left_out_and_counted() {
+    let bad =
+        crate::wire::sse::Frame { data: bytes::Bytes::from_static(b"{\"type\":"), ..Default::default() };
+    let mut reply = reply(D, OLD);
+    reply.frame(bad, &mut Vec::new()).unwrap();
+    let ending = reply.end();
+    assert_eq!((ending.skipped_events, ending.complete), (1, false));
+}
+
+#[test]
+fn fn2_11_a_delta_without_its_block_is_an_error() {
+    let streamed = stream(D, OLD, &[start(json!({})), delta(0, json!({"type": "text_delta", "text": "x"}))]);
+    let error = streamed.error.unwrap();
     assert_eq!((error.kind, error.blame), (ErrorKind::Garbled, Blame::Vendor));
 }
 
@@ -307,7 +314,7 @@ fn fn2_24_26_refusals() {
     assert_eq!(kind(504, "timeout_error", "late"), ErrorKind::Timeout);
     let html = refusal(D, OLD, 502, "<html>bad gateway</html>");
     assert_eq!((html.kind, html.status), (ErrorKind::Server, Some(502)));
-    let key = refusal(D, OLD, 401, &body("authentication_error", "bad key sk-ant-secret"));
+    let key = refusal(D, OLD, 401, &body("authentication_error", "bad key sk-ant-api03-verysecret"));
     assert!(!key.excerpt.contains("secret"));
     assert_eq!(key.code.as_deref(), Some("authentication_error"));
 }

@@ -339,7 +339,9 @@ fn fields_that_cannot_be_carried_are_named() {
 #[test]
 fn fn2_35_no_embeddings_and_no_completions_said_in_words() {
     for (op, path) in [(Op::Embedding, "/v1/embeddings"), (Op::Completion, "/v1/completions")] {
-        let error = support::begin(D, op, &to(OLD), &json!({"model": "m", "input": "x"})).err().unwrap();
+        let error = support::begin(D, op, &to(OLD), &json!({"model": "m", "input": "x", "prompt": "x"}))
+            .err()
+            .unwrap();
         assert_eq!(error.field, path);
     }
 }

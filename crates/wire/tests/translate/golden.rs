@@ -2,17 +2,18 @@
 //!
 //! `golden/DIALECT/request/*.json`: an OpenAI body and its target in, the vendor's body out.
 //! `golden/DIALECT/whole/*.json`: a vendor's answer in, our reading out.
-//! `golden/DIALECT/stream/*.sse`: a vendor's events in, our pieces out; replayed cut at every byte.
+//! `golden/DIALECT/stream/*.sse`: a vendor's events in, the client's events out; replayed cut at every byte.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use catalog::Bucket;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{To, encode, reply, whole};
-use crate::wire::{Chunk, Content, Dialect, Ending, Part, UpstreamError, sse};
+use crate::wire::{Content, Dialect, Ending, ErrorKind, Op, UpstreamError, door, sse};
 
 fn folder(dialect: Dialect) -> PathBuf {
     let name = match dialect {
@@ -82,64 +83,98 @@ fn answers(dialect: Dialect) {
 }
 
 fn streams(dialect: Dialect) {
-    cases(dialect, "stream", |file| replay(dialect, &frames(file)));
+    cases(dialect, "stream", |file| {
+        let plain = replay(dialect, [file]);
+        for cut in 1..file.len() {
+            let (head, tail) = file.split_at(cut);
+            assert_eq!(replay(dialect, [head, tail]), plain, "cut after byte {cut}");
+        }
+        assert_eq!(replay(dialect, file.chunks(1)), plain, "byte by byte");
+        plain
+    });
 }
 
-fn frames(file: &[u8]) -> Vec<sse::Frame> {
-    let text = std::str::from_utf8(file).unwrap();
-    let data = |event: &str| {
-        let lines: Vec<_> =
-            event.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
-        (!lines.is_empty()).then(|| lines.join("\n"))
-    };
-    let events = text.split("\n\n").filter_map(data);
-    events.map(|data| sse::Frame { event: Bytes::new(), data: data.into() }).collect()
-}
-
-fn replay(dialect: Dialect, frames: &[sse::Frame]) -> String {
+/// What the client gets, and how it ended.
+fn replay<'a>(dialect: Dialect, reads: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let question = json!({
+        "model": "m", "stream": true, "stream_options": {"include_usage": true},
+        "messages": [{"role": "user", "content": "hi"}],
+    });
+    let door = door(Dialect::OpenAi).unwrap();
+    let mut writer = door.writer(&door.read(Op::Chat, question.to_string().into()).unwrap());
     let mut reply = reply(dialect, "m");
-    let mut out = String::new();
-    for frame in frames {
+    let mut splitter = sse::Splitter::new(1 << 20);
+    let mut out = BytesMut::new();
+    let mut error = None;
+    let mut marks = String::new();
+    let mut take = |frame: sse::Frame, out: &mut BytesMut| {
         let mut chunks = Vec::new();
-        let result = reply.frame(frame.clone(), &mut chunks);
-        for chunk in &chunks {
-            show(chunk, &mut out);
+        if error.is_none() {
+            error = reply.frame(frame, &mut chunks).err();
         }
-        if let Err(error) = result {
-            out += &failed(&error);
-            break;
+        for chunk in chunks {
+            marks.push(if chunk.content { '*' } else { '.' });
+            writer.chunk(chunk, out);
+        }
+    };
+    for read in reads {
+        splitter.push(Bytes::copy_from_slice(read));
+        for frame in splitter.by_ref() {
+            take(frame.unwrap(), &mut out);
         }
     }
-    out + &ended(&reply.end())
+    if let Some(frame) = splitter.finish() {
+        take(frame, &mut out);
+    }
+    let ending = reply.end();
+    match &error {
+        Some(error) => writer.error(error, &mut out),
+        None if ending.complete => writer.end(&ending, &mut out),
+        None => writer.error(&UpstreamError::new(ErrorKind::Truncated, Some(200), "cut"), &mut out),
+    }
+    let out = stable(std::str::from_utf8(&out).unwrap());
+    let error = error.as_ref().map(failed).unwrap_or_default();
+    format!("chunks: {marks}\n{error}{}\n{out}", ended(&ending))
 }
 
-fn show(chunk: &Chunk, out: &mut String) {
-    if chunk.pieces.is_empty() {
-        writeln!(out, "-").unwrap();
-    }
-    for piece in &chunk.pieces {
-        let choice = piece.choice;
-        let mark = if chunk.content { "*" } else { " " };
-        let part = match &piece.part {
-            Part::Text(text) => format!("text {text:?}"),
-            Part::Reasoning(text) => format!("reasoning {text:?}"),
-            Part::ReasoningDetail(detail) => format!("detail {detail}"),
-            Part::Refusal(text) => format!("refusal {text:?}"),
-            Part::ToolCall(call) => {
-                format!("call {} id={:?} name={:?} {:?}", call.index, call.id, call.name, call.arguments)
+/// Each payload with the id and time that the writer chose left out.
+fn stable(events: &str) -> String {
+    let mut out = String::new();
+    for data in events.split("\n\n").filter_map(|event| event.strip_prefix("data: ")) {
+        match serde_json::from_str::<Value>(data) {
+            Ok(Value::Object(mut event)) => {
+                event.shift_remove("id");
+                event.shift_remove("created");
+                writeln!(out, "{}", Value::Object(event)).unwrap();
             }
-            Part::Finish(finish) => format!("finish {}", finish.as_str()),
-        };
-        writeln!(out, "{choice}{mark} {part}").unwrap();
+            _ => writeln!(out, "{data}").unwrap(),
+        }
     }
+    out
 }
 
 fn ended(ending: &Ending) -> String {
-    format!("{ending:#?}")
+    let mut out = format!(
+        "complete: {}, finish: {:?}, id: {:?}, served: {:?}, tier: {:?}, bytes: {}+{}",
+        ending.complete,
+        ending.finish,
+        ending.id,
+        ending.served_model,
+        ending.tier,
+        ending.output_bytes,
+        ending.reasoning_bytes,
+    );
+    if let Some(usage) = &ending.usage {
+        write!(out, "\n{:?}:", usage.basis).unwrap();
+        for bucket in Bucket::ALL.into_iter().filter(|bucket| usage.get(*bucket) > 0) {
+            write!(out, " {} {}", bucket.as_str(), usage.get(bucket)).unwrap();
+        }
+    }
+    out
 }
 
 fn failed(error: &UpstreamError) -> String {
-    format!("error: {error:#?}\n")
+    format!("error: {:?} {:?} {:?} {:?}\n", error.kind, error.status, error.code, error.excerpt)
 }
 
 #[test]

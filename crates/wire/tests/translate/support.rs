@@ -1,8 +1,7 @@
 //! What the tests of the translating wires share: requests built by hand, streams cut at will.
 
 use crate::wire::{
-    Answer, Chunk, Dialect, Ending, Endpoint, Op, Part, Reply, Request, Sent, Unsupported, UpstreamError,
-    View,
+    Answer, Chunk, Dialect, Ending, Endpoint, Op, Part, Reply, Sent, Unsupported, UpstreamError,
 };
 use bytes::Bytes;
 use catalog::{Facts, Quirks};
@@ -23,13 +22,8 @@ pub fn to(model: &str) -> To {
 }
 
 pub fn begin(dialect: Dialect, op: Op, to: &To, body: &Value) -> Result<Sent, Unsupported> {
-    let stream = body["stream"] == true;
-    let request = Request {
-        dialect: Dialect::OpenAi,
-        op,
-        raw: Bytes::from(body.to_string()),
-        view: View { model: to.model.clone(), stream, ..View::default() },
-    };
+    let door = crate::wire::door(Dialect::OpenAi).expect("the door is registered");
+    let request = door.read(op, Bytes::from(body.to_string())).expect("a body that the door takes");
     let facts = Facts { max_output: to.max_output, ..Facts::default() };
     let endpoint = Endpoint {
         model: &to.model,
