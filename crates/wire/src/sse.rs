@@ -70,15 +70,13 @@ impl Splitter {
         }
     }
 
-    /// The stream has ended: hands out a last event that lacks its blank line, if its payload is whole (`[DONE]` or a
-    /// complete JSON object or array). By the SSE standard it would be lost; vendors leave the blank line out.
+    /// The stream has ended: hands out a last event that lacks its blank line, if its payload, or its payload's
+    /// last line, is whole (`[DONE]` or a complete JSON object or array). By the SSE standard it would be lost; vendors leave the blank line out.
     pub fn finish(&mut self) -> Option<Frame> {
         let event = self.begun.split().freeze();
         let frame = self.parse(&event)?;
-        let data = frame.data.trim_ascii();
-        let whole = data == b"[DONE]"
-            || (matches!(data.first(), Some(b'{' | b'['))
-                && serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok());
+        let last_line = memchr::memrchr(b'\n', &frame.data).map_or(0, |end| end + 1);
+        let whole = is_whole(&frame.data) || frame.data.get(last_line..).is_some_and(is_whole);
         whole.then_some(frame)
     }
 
@@ -190,6 +188,13 @@ impl Iterator for Splitter {
         self.read = Bytes::new();
         None
     }
+}
+
+/// `[DONE]` or a complete JSON object or array. A number or a word may have lost its end.
+fn is_whole(data: &[u8]) -> bool {
+    let data = data.trim_ascii();
+    let json = matches!(data.first(), Some(b'{' | b'['));
+    data == b"[DONE]" || (json && serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok())
 }
 
 /// The field name of a line and where its value starts; `None` for blank lines and comments.

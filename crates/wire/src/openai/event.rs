@@ -39,8 +39,6 @@ pub(super) struct Event<'a> {
     pub finish: Option<Finish>,
     /// Text, reasoning, a refusal, a tool call, audio or an image came.
     pub content: bool,
-    /// A role came, or a choice ended.
-    pub frame: bool,
     /// Bytes of text, refusals and tool arguments.
     pub output_bytes: u64,
     /// Bytes of reasoning.
@@ -177,7 +175,6 @@ impl Reader<'_> {
             match finish_of(&word.decode()) {
                 Some(finish) => {
                     event.finished |= bit;
-                    event.frame = true;
                     if index == 0 {
                         event.finish = Some(finish);
                     }
@@ -202,10 +199,6 @@ impl Reader<'_> {
     ) -> Result<(), Malformed> {
         let kind = value.kind()?;
         match (&*key.decode(), kind) {
-            ("role", Kind::String) => {
-                value.string()?;
-                event.frame = true;
-            }
             ("content", Kind::String) => {
                 let text = value.string()?;
                 event.output_bytes += self.text(&text, event, Part::Text);

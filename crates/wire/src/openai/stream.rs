@@ -66,7 +66,8 @@ impl OpenAiReply {
         let mut reader = self.reader(false);
         let Ok(event) = reader.read(text) else { return Ok(false) };
         let mut pieces = reader.pieces.unwrap_or_default();
-        self.readable = self.readable.saturating_add(1);
+        // The first chunk of a choice carries its role, the last why it ended: neither may be left out.
+        let frames = event.started & !self.started != 0 || event.finished != 0;
         self.observe(&event);
         if let Some(error) = event.error {
             return Err(self.in_band(error));
@@ -76,7 +77,7 @@ impl OpenAiReply {
         out.push(Chunk {
             raw: Some((Dialect::OpenAi, data.clone())),
             content: event.content,
-            usage_only: has_usage && !event.content && !event.frame,
+            usage_only: has_usage && !event.content && !frames,
             pieces,
         });
         Ok(true)
@@ -84,6 +85,7 @@ impl OpenAiReply {
 
     /// Takes over what an event says about the answer. Later reports replace earlier ones and are never added.
     fn observe(&mut self, event: &Event<'_>) {
+        self.readable = self.readable.saturating_add(1);
         let ending = &mut self.ending;
         if let Some(report) = event.report {
             ending.usage = report.usage.or(ending.usage);
@@ -124,18 +126,9 @@ impl OpenAiReply {
     }
 
     fn tool_index(&mut self, choice: u32, fragment: &mut ToolFragment) -> u32 {
-        let ours = || self.tools.iter().enumerate().filter(|(_, slot)| slot.choice == choice);
-        let before = |at: usize| self.tools.iter().take(at).filter(|slot| slot.choice == choice).count();
-        let matching = if let Some(id) = &fragment.id {
-            ours().find(|(_, slot)| slot.id.as_ref() == Some(id)).map(|(at, _)| at)
-        } else if fragment.index == NO_INDEX {
-            // Without an index or an id, a name begins a call and anything else goes on with the last.
-            if fragment.name.is_some() { None } else { ours().next_back().map(|(at, _)| at) }
-        } else {
-            ours().rfind(|(_, slot)| slot.given == fragment.index).map(|(at, _)| at)
-        };
+        let matching = self.matching_tool(choice, fragment);
         let at = matching.unwrap_or(self.tools.len());
-        let index = u32::try_from(before(at)).unwrap_or(NO_INDEX);
+        let before = self.tools.iter().take(at).filter(|slot| slot.choice == choice).count();
         if matching.is_none() {
             self.tools.push(ToolSlot { choice, given: fragment.index, id: fragment.id.clone() });
         } else {
@@ -143,7 +136,24 @@ impl OpenAiReply {
             fragment.id = None;
             fragment.name = None;
         }
-        index
+        u32::try_from(before).unwrap_or(NO_INDEX)
+    }
+
+    /// The call that a fragment goes on with; `None` when it begins one.
+    fn matching_tool(&self, choice: u32, fragment: &ToolFragment) -> Option<usize> {
+        let mut ours = self.tools.iter().enumerate().filter(|(_, slot)| slot.choice == choice);
+        let begins = fragment.name.is_some();
+        let found = match &fragment.id {
+            Some(id) if ours.clone().any(|(_, slot)| slot.id.as_ref() == Some(id)) => {
+                ours.find(|(_, slot)| slot.id.as_ref() == Some(id))
+            }
+            // Some servers make up a new id for each fragment: only one with a name begins a call.
+            Some(_) if begins => None,
+            _ if fragment.index != NO_INDEX => ours.rfind(|(_, slot)| slot.given == fragment.index),
+            _ if begins => None,
+            _ => ours.next_back(),
+        };
+        found.map(|(at, _)| at)
     }
 
     fn content(

@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// Writes one answer.
+#[expect(clippy::struct_excessive_bools, reason = "what was asked for and what went out, each on its own")]
 pub(super) struct OpenAiWriter {
     op: Op,
     include_usage: bool,
@@ -26,6 +27,8 @@ pub(super) struct OpenAiWriter {
     usage_sent: bool,
     /// Choices whose first delta (with the role) went out, a bit each.
     begun: u128,
+    /// An error went out: nothing may follow it.
+    failed: bool,
 }
 
 impl OpenAiWriter {
@@ -41,12 +44,12 @@ impl OpenAiWriter {
             model: request.view.model.clone(),
             usage_sent: false,
             begun: 0,
+            failed: false,
         }
     }
 
-    /// A chunk of ours around `choices`.
-    fn envelope(&self, choices: Value) -> Map<String, Value> {
-        let object = if self.op == Op::Completion { "text_completion" } else { "chat.completion.chunk" };
+    /// The members that every answer of ours begins with, around `choices`.
+    fn envelope(&self, object: &str, choices: Value) -> Map<String, Value> {
         let mut chunk = Map::new();
         chunk.insert("id".to_owned(), self.id.as_str().into());
         chunk.insert("object".to_owned(), object.into());
@@ -56,19 +59,24 @@ impl OpenAiWriter {
         chunk
     }
 
+    fn chunk_object(&self) -> &'static str {
+        if self.op == Op::Completion { "text_completion" } else { "chat.completion.chunk" }
+    }
+
     fn piece(&mut self, piece: Piece, out: &mut BytesMut) {
         let finish = match &piece.part {
             Part::Finish(finish) => Value::from(finish.as_str()),
             _ => Value::Null,
         };
+        let bit = 1_u128 << piece.choice.min(127);
+        let first = self.begun & bit == 0;
+        self.begun |= bit;
         let choice = if self.op == Op::Completion {
             let text = if let Part::Text(text) = piece.part { text } else { String::new() };
             json!({"text": text, "index": piece.choice, "logprobs": null, "finish_reason": finish})
         } else {
             let mut delta = Map::new();
-            let bit = 1_u128 << piece.choice.min(127);
-            if self.begun & bit == 0 {
-                self.begun |= bit;
+            if first {
                 delta.insert("role".to_owned(), "assistant".into());
             }
             if let Some((key, value)) = delta_member(piece.part) {
@@ -76,14 +84,12 @@ impl OpenAiWriter {
             }
             json!({"index": piece.choice, "delta": delta, "logprobs": null, "finish_reason": finish})
         };
-        write(&Value::Object(self.envelope(json!([choice]))), out);
+        write(&Value::Object(self.envelope(self.chunk_object(), json!([choice]))), out);
     }
 
     fn chat(&self, choices: &[Choice], ending: &Ending) -> Value {
         let choices: Vec<Value> = choices.iter().map(whole_choice).collect();
-        let mut answer = self.envelope(choices.into());
-        answer.insert("object".to_owned(), "chat.completion".into());
-        finish_whole(answer, ending)
+        finish_whole(self.envelope("chat.completion", choices.into()), ending)
     }
 
     fn completion(&self, choices: &[Choice], ending: &Ending) -> Value {
@@ -98,7 +104,7 @@ impl OpenAiWriter {
                 })
             })
             .collect();
-        finish_whole(self.envelope(choices.into()), ending)
+        finish_whole(self.envelope("text_completion", choices.into()), ending)
     }
 
     fn embeddings(&self, vectors: &[String], ending: &Ending) -> Value {
@@ -159,11 +165,14 @@ impl Writer for OpenAiWriter {
     }
 
     fn end(&mut self, ending: &Ending, out: &mut BytesMut) {
+        if self.failed {
+            return;
+        }
         if let Some(usage) = &ending.usage
             && self.include_usage
             && !self.usage_sent
         {
-            let mut chunk = self.envelope(json!([]));
+            let mut chunk = self.envelope(self.chunk_object(), json!([]));
             if self.begun == 0 {
                 // The chunks before were the vendor's own: go on with its names.
                 for (key, name) in [("id", &ending.id), ("model", &ending.served_model)] {
@@ -186,6 +195,7 @@ impl Writer for OpenAiWriter {
         };
         let body = error_body(kind, Some(error.kind.as_str()), None, &message);
         sse::write_data(&body, out);
+        self.failed = true;
     }
 }
 
@@ -208,12 +218,21 @@ fn write(value: &Value, out: &mut BytesMut) {
     sse::write_data(value.to_string().as_bytes(), out);
 }
 
-/// A `usage` object, not just `"usage":null`, stands in this payload.
+/// A `usage` object, not just `"usage":null` or one in a vendor's envelope, stands in this payload.
 fn has_usage(raw: &[u8]) -> bool {
-    memchr::memmem::find_iter(raw, b"\"usage\"").any(|at| {
+    let maybe = memchr::memmem::find_iter(raw, b"\"usage\"").any(|at| {
         let rest = raw.get(at + b"\"usage\"".len()..).unwrap_or_default().trim_ascii_start();
         rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"{"))
-    })
+    });
+    let mut found = false;
+    if maybe && let Ok(text) = std::str::from_utf8(raw) {
+        // The payload was read before, so nothing in it is malformed.
+        let _ = Cursor::new(text).object(|value, key| {
+            found |= key.decode() == "usage" && value.kind()? == Kind::Object;
+            value.skip()
+        });
+    }
+    found
 }
 
 /// The member of a delta that carries this part.

@@ -2,10 +2,15 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a panic is how a test fails, in its helpers too"
 )]
 
+mod answer;
+mod golden;
 mod request;
+mod spec;
 mod sse;
+mod writer;
 
 use tollgate_wire as wire;

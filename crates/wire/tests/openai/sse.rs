@@ -57,6 +57,7 @@ const CORPUS: &[(&[u8], &[&str])] = &[
     (b"data: x\n\ndata: {\"a\":1", &["x"]),
     (b"data: 12", &[]),
     (b"data: {\"a\":\ndata: 1}", &["{\"a\":\n1}"]),
+    (b"data: {}\ndata: [DONE]\n", &["{}\n[DONE]"]),
     (b"", &[]),
     (b"\r", &[]),
     (b"<html>\n<body>\n</html>\n\n", &[]),
