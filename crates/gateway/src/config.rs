@@ -1,13 +1,41 @@
 //! The configuration, validated whole: what the rest of the gateway reads is always consistent.
+//!
+//! A file (or nothing: zero config) goes in with the environment, the client keys and the catalogue as arguments; one
+//! immutable [`Config`] or every mistake with its place comes out. The obvious alternative, to merge defaults, file and
+//! environment into one tree and deserialise it, loses the places and accepts keys that nothing enforces.
 
-use std::collections::BTreeMap;
+mod auto;
+mod base_url;
+mod client_keys;
+mod doc;
+mod error;
+mod load;
+mod locate;
+mod models;
+mod nearest;
+mod providers;
+mod resolve;
+mod routes;
+mod source;
+pub mod store;
+
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Auth, Catalogue, Offer, Quirks};
+use jiff::Timestamp;
 use wire::Dialect;
+
+use crate::keys::{KeyHash, KeyRing, same};
+
+pub use error::{ConfigError, ConfigErrors};
+pub use locate::{Located, data_dir, locate};
+pub use nearest::nearest;
+pub use resolve::{Resolved, UnknownModel};
+pub use source::Sources;
 
 /// Everything that one request sees: an immutable snapshot, swapped whole on reload (LAW 10).
 #[derive(Debug)]
@@ -18,6 +46,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// `data_dir` as configured; [`data_dir`] says which one is used.
+    pub data_dir: Option<PathBuf>,
     /// Host names besides loopback that a request may carry in `Host`.
     pub allowed_hosts: Vec<String>,
     /// Bounds on what comes in.
@@ -26,7 +56,7 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What to do when the ledger cannot be written.
     pub when_unwritable: WhenUnwritable,
-    /// Client keys; empty: keyless, loopback only.
+    /// Client keys, revoked ones too; empty: keyless, loopback only.
     pub keys: Vec<ClientKey>,
     /// Configured vendors by id.
     pub hosts: BTreeMap<String, Arc<Host>>,
@@ -36,6 +66,37 @@ pub struct Config {
     pub routes: BTreeMap<String, Arc<RouteConfig>>,
     /// Prices and facts, with the user's overlay.
     pub catalogue: Arc<Catalogue>,
+    /// OpenTelemetry export; `None`: off.
+    pub telemetry: Option<Telemetry>,
+    /// What the operator should know at start: what was found, what is unwise. No secrets.
+    pub notices: Vec<String>,
+    /// Files that this was made from: a change of any of them calls for a reload.
+    pub files: Vec<PathBuf>,
+    ring: KeyRing,
+    /// Names of client keys by hash, without the revoked.
+    by_hash: HashMap<KeyHash, usize>,
+    resolved: resolve::Cache,
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telemetry {
+    /// OTLP over HTTP, e.g. `http://127.0.0.1:4318`.
+    pub otlp_endpoint: String,
+    /// Which generation of OpenTelemetry's names for language models.
+    pub semconv: Semconv,
+}
+
+/// `[telemetry] semconv`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Semconv {
+    /// Names up to v1.40.
+    #[default]
+    Old,
+    /// Names of 2026.
+    New,
+    /// Both, for the time of a migration.
+    Both,
 }
 
 /// Bounds on what comes in.
@@ -56,8 +117,10 @@ pub struct Limits {
 pub struct Timeouts {
     /// To a usable connection.
     pub connect: Duration,
-    /// From the request sent to the first content-bearing event (or the whole answer's head).
+    /// From the request sent to the first content-bearing event of a stream.
     pub first_byte: Duration,
+    /// From the request sent to the head of a whole answer, which comes when the vendor is done.
+    pub whole: Duration,
     /// Between two reads of a stream.
     pub idle: Duration,
     /// For all attempts of a request together.
@@ -79,7 +142,9 @@ pub struct ClientKey {
     /// Its name in the ledger.
     pub name: String,
     /// HMAC-SHA256 of the secret under the gateway's own key.
-    pub hash: [u8; 32],
+    pub hash: KeyHash,
+    /// When it was revoked; it is refused since.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// A secret that never prints.
@@ -169,35 +234,33 @@ pub struct RouteConfig {
     pub early_headers: bool,
 }
 
-/// What a model name stands for.
-#[derive(Clone, Debug)]
-pub enum Resolved {
-    /// A route.
-    Route(Arc<RouteConfig>),
-    /// An alias or a single target: pinned.
-    Group(Arc<Group>),
-}
-
-/// No such model: a 404 with the nearest names.
-#[derive(Debug, thiserror::Error)]
-#[error("no route, model or vendor model is called `{name}`")]
-pub struct UnknownModel {
-    /// What was asked for.
-    pub name: String,
-    /// At most three near names.
-    pub nearest: Vec<String>,
-}
-
 impl Config {
-    /// Resolves a model name (interface §3a): route → alias → `provider/model` → catalogue id or alias served by a
-    /// configured vendor. Errors with the nearest names.
-    pub fn resolve(&self, name: &str) -> Result<Resolved, UnknownModel> {
-        if let Some(route) = self.routes.get(name) {
-            return Ok(Resolved::Route(Arc::clone(route)));
-        }
-        match self.models.get(name) {
-            Some(group) => Ok(Resolved::Group(Arc::clone(group))),
-            None => Err(UnknownModel { name: name.to_owned(), nearest: Vec::new() }),
-        }
+    /// The name of the client key that `secret` is; `None` when it is unknown or revoked.
+    pub fn key_name(&self, secret: &str) -> Option<&str> {
+        let hash = self.ring.hash(secret);
+        let key = self.keys.get(*self.by_hash.get(&hash)?)?;
+        same(&hash, &key.hash).then_some(key.name.as_str())
+    }
+
+    /// Reads a configuration from TOML text, without an environment, files or a data directory: for tests and the demo.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigErrors> {
+        Self::from_toml_with(text, &|_| None)
+    }
+
+    /// The same with an environment.
+    pub fn from_toml_with(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let ring =
+            KeyRing::ephemeral().map_err(|e| ConfigErrors::whole("tollgate.toml", e.to_string(), None))?;
+        Self::read("tollgate.toml".as_ref(), text, &Sources { env, ..Sources::bare(&ring) })
+    }
+
+    /// Reads the configuration `text` of `file`. Returns every mistake at once.
+    pub fn read(file: &Path, text: &str, sources: &Sources<'_>) -> Result<Self, ConfigErrors> {
+        load::read(file, text, sources)
+    }
+
+    /// Zero config: vendors found by their usual environment variables. Errors when there are none.
+    pub fn zero(sources: &Sources<'_>) -> Result<Self, ConfigErrors> {
+        load::zero(sources)
     }
 }

@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod health;
+pub mod keys;
 pub mod server;
 pub mod upstream;

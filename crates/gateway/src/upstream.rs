@@ -26,6 +26,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsConnector;
 use wire::{ErrorKind, Outbound, UpstreamError};
 
+pub(crate) use address::allowed;
 pub use body::Body;
 
 use crate::config::{Host, Timeouts};

@@ -16,6 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const TIMEOUTS: Timeouts = Timeouts {
     connect: SECOND,
     first_byte: Duration::from_secs(5),
+    whole: Duration::from_secs(5),
     idle: Duration::from_secs(5),
     total: SECOND,
 };
