@@ -49,14 +49,17 @@ impl KeyRing {
     /// the file cannot be made or read, or is no key.
     pub fn open(data_dir: &Path) -> Result<Self, KeyFileError> {
         store::make_dir(data_dir)?;
-        let path = data_dir.join(HMAC_KEY);
+        if let Some(ring) = Self::read(data_dir)? {
+            return Ok(ring);
+        }
+        let _lock = store::lock(data_dir)?;
+        // Another process may have been faster: its key stands.
         if let Some(ring) = Self::read(data_dir)? {
             return Ok(ring);
         }
         let key = random().map_err(|_| KeyFileError::Random)?;
-        // Another process may have been faster: its key stands.
-        store::create_private(&path, hex(&key).as_bytes())?;
-        Self::read(data_dir)?.ok_or(KeyFileError::Malformed { path, why: "it vanished".to_owned() })
+        store::replace(&data_dir.join(HMAC_KEY), hex(&key).as_bytes())?;
+        Ok(Self::new(&key))
     }
 
     /// The ring of a data directory, if it has one.

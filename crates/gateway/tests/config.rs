@@ -1,6 +1,6 @@
 //! Configurations: the whole example of the interface, every mistake with its place, names.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::path::Path;
 use std::time::Duration;

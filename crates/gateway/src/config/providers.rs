@@ -46,10 +46,12 @@ fn one(id: &str, section: &Section<'_>, catalogue: &Catalogue, secrets: &mut Sec
     section.refuse("residency", "residency rules");
     section.refuse("cost", "the cost of servers of one's own");
     let known = catalogue.provider(id);
-    let stranger = known.is_none() && section.get("wire").is_none() && section.get("base_url").is_none();
+    let stranger = known.is_none() && section.get("base_url").is_none();
     if stranger {
         unknown(id, section, catalogue);
     }
+    // Taken, so that it is no unknown key on top.
+    section.get("wire");
     let dialect = if stranger { None } else { dialect(section, known) };
     let url = if stranger { None } else { url(section, known) };
     let allow_private = section.flag("allow_private");

@@ -1,7 +1,7 @@
 //! `DATA_DIR/keys.toml`: the keys that `tollgate keys` made. Holds hashes, never secrets; replaced whole, so a running
 //! server that watches it never sees half of it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -159,9 +159,7 @@ impl KeyFile {
         });
         let text = toml::to_string(&Disk { key: key.collect() });
         let text = text.map_err(|e| KeyFileError::Malformed { path: path.clone(), why: e.to_string() })?;
-        let temporary = data_dir.join(format!("{FILE}.new"));
-        write_private(&temporary, format!("{HEADER}\n{text}").as_bytes())?;
-        std::fs::rename(&temporary, &path).map_err(|source| KeyFileError::Io { path, source })
+        replace(&path, format!("{HEADER}\n{text}").as_bytes())
     }
 }
 
@@ -178,17 +176,24 @@ fn fresh(ring: &KeyRing, name: &str, now: Timestamp) -> Result<(StoredKey, Strin
     Ok((key, secret))
 }
 
+/// Keeps other processes, and other threads, from changing the directory's files until it is dropped.
+pub(super) fn lock(data_dir: &Path) -> Result<File, KeyFileError> {
+    let path = data_dir.join(LOCK);
+    let open = || {
+        let lock = private(OpenOptions::new().create(true).truncate(false).write(true)).open(&path)?;
+        lock.lock()?;
+        Ok(lock)
+    };
+    open().map_err(|source| KeyFileError::Io { path: path.clone(), source })
+}
+
 /// Reads, changes and replaces the file under a lock, so that two commands at once do not undo each other.
 fn change<T>(
     data_dir: &Path,
     edit: impl FnOnce(&KeyRing, &mut KeyFile) -> Result<T, KeyFileError>,
 ) -> Result<T, KeyFileError> {
     let ring = KeyRing::open(data_dir)?;
-    let path = data_dir.join(LOCK);
-    let io = |source| KeyFileError::Io { path: path.clone(), source };
-    let lock =
-        private(OpenOptions::new().create(true).truncate(false).write(true)).open(&path).map_err(io)?;
-    lock.lock().map_err(io)?;
+    let _lock = lock(data_dir)?;
     let mut file = KeyFile::read(data_dir)?;
     let result = edit(&ring, &mut file)?;
     file.write(data_dir)?;
@@ -213,18 +218,11 @@ pub(super) fn make_dir(path: &Path) -> Result<(), KeyFileError> {
     builder.create(path).map_err(|source| KeyFileError::Io { path: path.to_owned(), source })
 }
 
-/// Makes a file that only its owner may read; one that exists is left as it is. It appears with all its bytes: another
-/// process that starts at the same moment never reads half a key.
-pub(super) fn create_private(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
-    let temporary = path.with_extension(format!("{}.new", std::process::id()));
+/// Replaces a file by one that only its owner may read. It appears with all its bytes or not at all.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
+    let temporary = path.with_added_extension("new");
     write_private(&temporary, bytes)?;
-    let linked = match std::fs::hard_link(&temporary, path) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
-    };
-    // A file that stays behind is replaced next time.
-    let _ = std::fs::remove_file(&temporary);
-    linked.map_err(|source| KeyFileError::Io { path: path.to_owned(), source })
+    std::fs::rename(&temporary, path).map_err(|source| KeyFileError::Io { path: path.to_owned(), source })
 }
 
 /// Writes and syncs a file that only its owner may read, in place of any that a crash left there.
