@@ -4,7 +4,8 @@ use sim::{ModelSpec, Sim, VendorSpec};
 use tollgate_tests::Sdk;
 
 async fn hold(sdk: Sdk) {
-    let spec = VendorSpec::openai("vendor").models([ModelSpec::new("chat"), ModelSpec::embedding("embed", 16)]);
+    let spec =
+        VendorSpec::openai("vendor").models([ModelSpec::new("chat"), ModelSpec::embedding("embed", 16)]);
     let vendor = Sim::start(spec).await.expect("a port");
     let report = sdk.drive(&format!("http://{}", vendor.addr()), &["chat", "embed"]).await;
     assert!(report.values().filter(|seen| seen.usage.is_some()).count() >= 5, "{report:?}");

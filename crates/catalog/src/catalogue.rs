@@ -13,7 +13,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::family::Families;
-use crate::shelf::{Builder, Section, Shelf};
+use crate::names::nearest;
+use crate::overlay::{Overlay, Target};
+use crate::schedule::{OURS, USER};
+use crate::shelf::{Builder, Resolve, Section, Shelf};
 use crate::snapshot::{Entry, Snapshot};
 use crate::{Offer, Provider, embedded, host};
 
@@ -24,6 +27,9 @@ const SOURCES: [&str; 2] = ["genai-prices", "litellm"];
 /// a start with two vendors does not pay for forty.
 pub struct Catalogue {
     snapshots: Vec<File>,
+    overlays: Vec<Overlay>,
+    /// Hosts before models that are priced as others: what those are resolved against.
+    listed: BTreeMap<String, OnceLock<Shelf>>,
     shelves: BTreeMap<String, OnceLock<Shelf>>,
     version: String,
 }
@@ -86,21 +92,56 @@ impl Catalogue {
     pub fn builtin() -> Self {
         let snapshots =
             embedded::SNAPSHOTS.iter().filter_map(|(stem, text)| File::named(stem, text)).collect();
-        Self::new(snapshots)
+        Self::new(snapshots, Vec::new(), &[])
     }
 
-    fn new(mut snapshots: Vec<File>) -> Self {
+    fn new(mut snapshots: Vec<File>, overlays: Vec<Overlay>, overlay_names: &[String]) -> Self {
         snapshots.sort_by_key(|file| (file.rank(), file.source.clone(), file.date));
-        let hosts = embedded::PROVIDERS.iter().map(|(id, _)| ((*id).to_owned(), OnceLock::new()));
-        let names: Vec<String> =
-            snapshots.iter().map(|file| format!("{}-{}", file.source, file.date)).collect();
-        Self { shelves: hosts.collect(), version: names.join("+"), snapshots }
+        let known = embedded::PROVIDERS.iter().map(|(id, _)| (*id).to_owned());
+        let hosts: Vec<String> = known.chain(overlays.iter().flat_map(Overlay::hosts)).collect();
+        let cells = || hosts.iter().map(|id| (id.clone(), OnceLock::new())).collect();
+        let dated = |file: &File| format!("{}-{}", file.source, file.date);
+        let mut names: Vec<String> = snapshots.iter().map(dated).collect();
+        names.push(format!("ours-{:08x}", digest(embedded::OVERLAY)));
+        names.extend_from_slice(overlay_names);
+        Self { listed: cells(), shelves: cells(), version: names.join("+"), snapshots, overlays }
     }
 
-    /// Puts a user's overlay (TOML text of `file`) on top. Returns all errors at once.
-    pub fn with_overlay(self, file: &str, text: &str) -> Result<Self, Vec<LoadError>> {
-        let (_, _) = (file, text);
-        Ok(self)
+    /// Puts a user's overlay (TOML text of `file`) on top. Returns all errors at once. Of several overlays the one
+    /// that comes last wins.
+    pub fn with_overlay(mut self, file: &str, text: &str) -> Result<Self, Vec<LoadError>> {
+        self.overlays.push(Overlay::parse(file, text)?);
+        let names = self.overlay_names(Some(format!("overlay-{:08x}", digest(text))));
+        let catalogue = Self::new(self.snapshots, self.overlays, &names);
+        let errors = catalogue.dangling();
+        if errors.is_empty() { Ok(catalogue) } else { Err(errors) }
+    }
+
+    fn overlay_names(&self, more: Option<String>) -> Vec<String> {
+        let known =
+            self.version.split('+').filter(|name| name.starts_with("overlay-")).map(ToOwned::to_owned);
+        known.chain(more).collect()
+    }
+
+    /// Models of the newest overlay that are priced as one that has no price.
+    fn dangling(&self) -> Vec<LoadError> {
+        let Some(overlay) = self.overlays.last() else { return Vec::new() };
+        let mut errors = Vec::new();
+        for model in &overlay.models {
+            let Some(target) = &model.priced_as else { continue };
+            if self.listed(target).is_some_and(|offer| offer.has_price()) {
+                continue;
+            }
+            let offers = self.listed_shelf(&target.host).map(Shelf::offers).unwrap_or_default();
+            let names = offers.iter().filter(|offer| offer.has_price()).map(|offer| offer.model.as_str());
+            let hint = match nearest(&target.model, names, 3).as_slice() {
+                [] => format!("no model of `{}` has a price", target.host),
+                near => format!("the nearest there are {}", near.join(", ")),
+            };
+            let message = format!("priced_as = \"{}/{}\" has no price; {hint}", target.host, target.model);
+            errors.push(LoadError { file: overlay.file.clone(), line: model.line, message });
+        }
+        errors
     }
 
     /// Puts a newer snapshot (JSON, as `cargo xtask prices` and `prices update` write it) on top of the built-in ones.
@@ -113,7 +154,8 @@ impl Catalogue {
             text: text.to_owned().into(),
             ranges: OnceLock::new(),
         });
-        Ok(Self::new(self.snapshots))
+        let names = self.overlay_names(None);
+        Ok(Self::new(self.snapshots, self.overlays, &names))
     }
 
     /// Names the data: snapshot dates and a hash of the overlay. Stored with every cost.
@@ -133,15 +175,36 @@ impl Catalogue {
     }
 
     fn shelf(&self, host: &str) -> Option<&Shelf> {
-        Some(self.shelves.get(host)?.get_or_init(|| self.build(host)))
+        let priced_as =
+            |overlay: &Overlay| overlay.models.iter().any(|m| m.target.host == host && m.priced_as.is_some());
+        if !self.overlays.iter().any(priced_as) {
+            return self.listed_shelf(host);
+        }
+        Some(self.shelves.get(host)?.get_or_init(|| self.build(host, Some(&|target| self.listed(target)))))
     }
 
-    fn build(&self, host: &str) -> Shelf {
+    fn listed_shelf(&self, host: &str) -> Option<&Shelf> {
+        Some(self.listed.get(host)?.get_or_init(|| self.build(host, None)))
+    }
+
+    /// An offer with its own prices.
+    fn listed(&self, target: &Target) -> Option<Arc<Offer>> {
+        self.listed_shelf(&target.host)?.offer(&target.model)
+    }
+
+    fn build(&self, host: &str, resolve: Option<Resolve<'_>>) -> Shelf {
         static FAMILIES: OnceLock<Families> = OnceLock::new();
+        static OURS_PARSED: OnceLock<Overlay> = OnceLock::new();
         let file = host::read(host);
         let mut builder = Builder::new(host, file.as_ref(), FAMILIES.get_or_init(Families::builtin));
         for snapshot in &self.snapshots {
             builder.add(snapshot.section(host));
+        }
+        // An overlay of ours that does not parse fails `our_overlay_is_valid_and_names_its_sources`.
+        let ours = || Overlay::parse("data/prices/overlay.toml", embedded::OVERLAY).unwrap_or_default();
+        builder.overlay(OURS_PARSED.get_or_init(ours), OURS, None);
+        for overlay in &self.overlays {
+            builder.overlay(overlay, USER, resolve);
         }
         builder.finish()
     }
@@ -171,6 +234,11 @@ impl Catalogue {
         // A list that does not parse fails `the_auto_list_is_in_the_data`.
         AUTO.get_or_init(|| toml::from_str(embedded::AUTO).unwrap_or_default())
     }
+}
+
+/// FNV-1a: tells two texts apart in a version, and is the same in every build.
+fn digest(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 impl File {
@@ -212,24 +280,6 @@ fn ranges(text: &str) -> Option<HashMap<String, Range<usize>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Context, Cost, Tier, UnknownPrice, Usage};
-
-    fn at(text: &str) -> Context {
-        Context { tier: Tier::Standard, region: None, at: text.parse().unwrap() }
-    }
-
-    /// The total as decimal text, or why there is none.
-    fn cost(target: &str, usage: &Usage, context: &Context) -> String {
-        let (provider, model) = target.split_once('/').unwrap();
-        let offer = Catalogue::builtin().offer(provider, model).unwrap_or_else(|| panic!("{target}"));
-        match offer.price(usage, context) {
-            Cost::Unknown(why) => format!("{why:?}"),
-            known @ Cost::Known(_) => known.total().unwrap().to_string(),
-        }
-    }
-
-    const NOW: &str = "2026-11-24T12:00:00Z";
-    const MILLION: u64 = 1_000_000;
 
     #[test]
     fn every_snapshot_is_valid() {
@@ -244,22 +294,5 @@ mod tests {
             }
             assert!(text.len() < 1_000_000, "{stem}: snapshots stay small");
         }
-    }
-
-    #[test]
-    fn golden_gpt_5_4() {
-        let usage = Usage { input: 100_000, output: MILLION, ..Usage::default() };
-        assert_eq!(cost("openai/gpt-5.4", &usage, &at(NOW)), "15.25");
-        // 2.50 in and 15 out; above 272,000 tokens of input the whole request costs 5 and 22.50.
-        let long = Usage { input: 300_000, output: 1_000, ..Usage::default() };
-        assert_eq!(cost("openai/gpt-5.4", &long, &at(NOW)), "1.5225");
-    }
-
-    #[test]
-    fn an_unlisted_model_has_no_price() {
-        let offer = Offer::unlisted("openai", "gpt-99");
-        assert_eq!(offer.price(&Usage::default(), &at(NOW)), Cost::Unknown(UnknownPrice::Model));
-        assert!(Catalogue::builtin().offer("openai", "gpt-99").is_none());
-        assert!(Catalogue::builtin().offer("nowhere", "gpt-5.4").is_none());
     }
 }

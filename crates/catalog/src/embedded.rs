@@ -3,7 +3,6 @@
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
 /// Our own prices, by hand.
-#[expect(dead_code, reason = "the overlay is the next step")]
 pub(crate) const OVERLAY: &str = include_str!("../data/prices/overlay.toml");
 
 /// What `auto` is made from.

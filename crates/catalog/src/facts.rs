@@ -108,6 +108,27 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// The names of the abilities.
+    pub const NAMES: [&str; 12] = [
+        "images",
+        "audio",
+        "files",
+        "tools",
+        "parallel_tools",
+        "json_mode",
+        "json_schema",
+        "logprobs",
+        "n",
+        "chat",
+        "embeddings",
+        "completions",
+    ];
+
+    /// The ability with that name.
+    pub fn get(&self, name: &str) -> Option<Ability> {
+        self.clone().get_mut(name).copied()
+    }
+
     /// The ability with that field name.
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Ability> {
         Some(match name {
@@ -192,6 +213,8 @@ pub struct Origin {
     pub as_of: Option<Date>,
     /// The vendor's page that the source names.
     pub page: Option<String>,
+    /// The `provider/model` whose prices these are, where an overlay says so.
+    pub priced_as: Option<String>,
 }
 
 /// A price as a table shows it. The steps after the first apply above an input length.
@@ -275,6 +298,11 @@ impl Offer {
     /// Where the price comes from; `None` when no source has one.
     pub fn origin(&self) -> Option<&Origin> {
         self.listing.origin.as_ref()
+    }
+
+    /// Some source has a price for it.
+    pub fn has_price(&self) -> bool {
+        !self.listing.schedule.is_empty()
     }
 
     /// The tiers that have a price at some time.

@@ -5,12 +5,14 @@
 //! from disjoint [`Usage`] buckets, exactly.
 
 mod catalogue;
+mod draft;
 mod embedded;
 mod facts;
 mod family;
 mod host;
 mod money;
 mod names;
+mod overlay;
 mod price;
 mod rates;
 mod schedule;

@@ -156,7 +156,6 @@ impl Factor {
     }
 
     /// What a discount such as `0.15` leaves. Errors above 1.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the overlay is the next step"))]
     pub(crate) fn after_discount(text: &str) -> Result<Self, MoneyError> {
         let discount = Self::parse(text)?.millionths;
         if discount > Self::ONE {

@@ -109,7 +109,11 @@ struct Version {
 
 /// One source's word on one model, over all its snapshots; oldest version first.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Layer(Vec<Version>);
+pub(crate) struct Layer {
+    versions: Vec<Version>,
+    /// An overlay's rows add up: what a later row leaves out, an earlier one still says. A source's row is whole.
+    adds_up: bool,
+}
 
 impl Layer {
     /// Adds a snapshot's rows. Snapshots come oldest first. Zero prices are left out unless `free`: a source that
@@ -123,34 +127,69 @@ impl Layer {
         }
         // A snapshot that dates its prices itself decides from the first such date on, even before it was taken.
         let stated = rows.iter().filter_map(|row| row.when.from).min().unwrap_or(i64::MAX);
-        let since = if self.0.is_empty() { i64::MIN } else { midnight(taken).min(stated) };
-        self.0.push(Version { since, rows });
+        let since = if self.versions.is_empty() { i64::MIN } else { midnight(taken).min(stated) };
+        self.versions.push(Version { since, rows });
+        Ok(())
+    }
+
+    /// Adds a row of an overlay, which has no versions: each row says itself from when it holds.
+    pub(crate) fn amend(&mut self, row: &PriceRow, free: bool) -> Result<(), RowError> {
+        let row = read_row(row, free)?;
+        self.adds_up = true;
+        match self.versions.last_mut() {
+            Some(version) => version.rows.push(row),
+            None => self.versions.push(Version { since: i64::MIN, rows: vec![row] }),
+        }
         Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.versions.is_empty()
     }
 
     pub(crate) fn scaled(&self, factor: Factor) -> Self {
         let mut scaled = self.clone();
-        for row in scaled.0.iter_mut().flat_map(|version| &mut version.rows) {
+        for row in scaled.versions.iter_mut().flat_map(|version| &mut version.rows) {
             row.rates = row.rates.scaled(factor);
         }
         scaled
     }
 
     fn rows(&self, second: i64) -> &[Row] {
-        self.0.iter().rev().find(|version| second >= version.since).map_or(&[], |version| &version.rows)
+        self.versions
+            .iter()
+            .rev()
+            .find(|version| second >= version.since)
+            .map_or(&[], |version| &version.rows)
     }
 
-    fn active(&self, tier: Tier, second: i64) -> Option<&Rates> {
-        let row = self.rows(second).iter().rev().find(|row| row.tier == tier && row.when.holds(second))?;
-        Some(&row.rates)
+    /// The rows that are in effect.
+    fn active(&self, tier: Tier, second: i64) -> Active<'_> {
+        let holds = |row: &Row| row.tier == tier && row.when.holds(second);
+        let rows = self.rows(second);
+        let last = rows.iter().rposition(holds);
+        let first = if self.adds_up { rows.iter().position(holds) } else { last };
+        let rows = first.zip(last).and_then(|(first, last)| rows.get(first..=last)).unwrap_or_default();
+        Active { rows, tier, second }
     }
 
     fn lists(&self, tier: Tier) -> bool {
-        self.0.iter().flat_map(|version| &version.rows).any(|row| row.tier == tier)
+        self.versions.iter().flat_map(|version| &version.rows).any(|row| row.tier == tier)
+    }
+}
+
+/// Rows of one layer, the first and the last of which are in effect.
+#[derive(Clone, Copy, Debug, Default)]
+struct Active<'a> {
+    rows: &'a [Row],
+    tier: Tier,
+    second: i64,
+}
+
+impl<'a> Active<'a> {
+    fn get(&self, bucket: Bucket) -> Option<&'a Ladder> {
+        let holds = |row: &&Row| row.tier == self.tier && row.when.holds(self.second);
+        self.rows.iter().rev().filter(holds).find_map(|row| row.rates.get(bucket))
     }
 }
 
@@ -168,10 +207,8 @@ fn read_row(row: &PriceRow, free: bool) -> Result<Row, RowError> {
 /// The layers of a schedule, strongest first: the user's overlay, ours, one source.
 pub(crate) const LAYERS: usize = 3;
 /// The layer of the user's overlay.
-#[expect(dead_code, reason = "the overlay is the next step")]
 pub(crate) const USER: usize = 0;
 /// The layer of `data/prices/overlay.toml`.
-#[expect(dead_code, reason = "the overlay is the next step")]
 pub(crate) const OURS: usize = 1;
 /// The layer of the source's snapshots.
 pub(crate) const SOURCE: usize = 2;
@@ -195,6 +232,10 @@ impl Schedule {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.layers().all(Layer::is_empty)
+    }
+
+    pub(crate) fn layer(&self, at: usize) -> Option<&Arc<Layer>> {
+        self.layers.get(at)?.as_ref()
     }
 
     /// The same with `factor` on the layers from `strongest` down; those above it are prices agreed on otherwise.
@@ -221,41 +262,38 @@ impl Schedule {
             return Err(UnknownPrice::Model);
         }
         let second = at.as_second();
-        let mut rates: [Option<&Rates>; 2 * LAYERS] = [None; 2 * LAYERS];
-        let of = |tier| self.layers().map(move |layer| layer.active(tier, second));
-        let own = if tier == Tier::Standard { None } else { Some(of(tier)) };
-        let mut slots = rates.iter_mut();
-        let mut listed = false;
-        for (slot, active) in slots.by_ref().zip(own.into_iter().flatten()) {
-            listed |= active.is_some();
-            *slot = active;
-        }
-        if tier != Tier::Standard && !listed {
+        let mut parts = [Active::default(); 2 * LAYERS];
+        let mut slots = parts.iter_mut();
+        let mut fill = |tier| {
+            let mut found = false;
+            for (layer, slot) in self.layers.iter().zip(slots.by_ref()) {
+                *slot = layer.as_ref().map(|layer| layer.active(tier, second)).unwrap_or_default();
+                found |= !slot.rows.is_empty();
+            }
+            found
+        };
+        let own = tier == Tier::Standard || fill(tier);
+        if !own {
             return Err(if self.lists(tier) { UnknownPrice::Time } else { UnknownPrice::Tier });
         }
-        let mut standard = false;
-        for (slot, active) in slots.zip(of(Tier::Standard)) {
-            standard |= active.is_some();
-            *slot = active;
-        }
-        if !standard && !listed {
+        if !fill(Tier::Standard) && tier == Tier::Standard {
             return Err(UnknownPrice::Time);
         }
-        Ok(Effective { rates, bills_as_text: self.bills_as_text })
+        Ok(Effective { parts, bills_as_text: self.bills_as_text })
     }
 }
 
 /// The rates of one call, strongest first: the tier's rows before the standard ones.
 #[derive(Debug)]
 pub(crate) struct Effective<'a> {
-    rates: [Option<&'a Rates>; 2 * LAYERS],
+    parts: [Active<'a>; 2 * LAYERS],
     bills_as_text: bool,
 }
 
 impl<'a> Effective<'a> {
     /// The price that is listed for that very bucket.
     pub(crate) fn listed(&self, bucket: Bucket) -> Option<&'a Ladder> {
-        self.rates.iter().flatten().find_map(|rates| rates.get(bucket))
+        self.parts.iter().find_map(|part| part.get(bucket))
     }
 
     /// The price of a bucket and, where it has none of its own, the bucket whose price stands in.

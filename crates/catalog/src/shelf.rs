@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use crate::draft::Draft;
 use crate::facts::{Listing, Origin};
 use crate::family::Families;
 use crate::host::HostFile;
 use crate::names::is_version_of;
+use crate::overlay::{Overlay, Target};
 use crate::rates::Factor;
-use crate::schedule::{LAYERS, Layer, SOURCE, Schedule};
+use crate::schedule::{OURS, SOURCE, Schedule};
 use crate::snapshot::{Entry, EntryFacts};
 use crate::{Facts, Offer, Retirement};
 
@@ -46,24 +48,8 @@ impl Shelf {
     }
 }
 
-/// An offer in the making.
-#[derive(Default)]
-pub(crate) struct Draft {
-    pub(crate) id: String,
-    names: Vec<String>,
-    stems: Vec<String>,
-    pub(crate) aliases: Vec<String>,
-    pub(crate) layers: [Layer; LAYERS],
-    regions: Vec<(String, Factor)>,
-    origin: Option<Origin>,
-    facts: EntryFacts,
-    /// Facts of a lower source are of this very id, not of one of its versions.
-    exact: bool,
-    /// Facts of names that are served under the same price.
-    of_name: HashMap<String, (EntryFacts, Option<Date>)>,
-    last_day: Option<Date>,
-    successor: Option<String>,
-}
+/// Finds the offer that a model is priced as.
+pub(crate) type Resolve<'a> = &'a dyn Fn(&Target) -> Option<Arc<Offer>>;
 
 /// Joins what all sources say. `sections` come by source, the preferred source first, oldest first within one.
 pub(crate) struct Builder<'a> {
@@ -71,13 +57,15 @@ pub(crate) struct Builder<'a> {
     file: Option<&'a HostFile>,
     families: &'a Families,
     drafts: Vec<Draft>,
+    /// Model or `*`, and what is left of its list price.
+    discounts: Vec<(String, Factor)>,
     /// Ids, names and aliases → draft.
     index: HashMap<String, usize>,
 }
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(host: &'a str, file: Option<&'a HostFile>, families: &'a Families) -> Self {
-        Self { host, file, families, drafts: Vec::new(), index: HashMap::new() }
+        Self { host, file, families, drafts: Vec::new(), discounts: Vec::new(), index: HashMap::new() }
     }
 
     /// Takes one snapshot's word. A source that comes later only adds what the earlier ones leave open.
@@ -86,6 +74,7 @@ impl<'a> Builder<'a> {
             source: section.source.clone(),
             as_of: Some(section.date),
             page: entry.page.clone(),
+            priced_as: None,
         };
         let mut fresh = Vec::new();
         for entry in section.entries {
@@ -125,6 +114,36 @@ impl<'a> Builder<'a> {
             self.index.entry(name.clone()).or_insert(at);
         }
         self.drafts.push(draft);
+    }
+
+    /// Takes an overlay's word, which wins over that of sources. `level` is the layer of its prices. `resolve` finds
+    /// the offer that a model is priced as; `None` while those are not looked up.
+    pub(crate) fn overlay(&mut self, overlay: &Overlay, level: usize, resolve: Option<Resolve<'_>>) {
+        let host = self.host;
+        for model in overlay.models.iter().filter(|model| model.target.host == host) {
+            let stands_for =
+                model.priced_as.as_ref().zip(resolve).and_then(|(target, resolve)| resolve(target));
+            self.edit(&model.target.model, |draft| draft.correct(model, stands_for));
+        }
+        for price in overlay.prices.iter().filter(|price| price.target.host == host) {
+            self.edit(&price.target.model, |draft| draft.agree(price, level, &overlay.file));
+        }
+        for discount in &overlay.discounts {
+            if discount.target.host == host {
+                self.discounts.retain(|(model, _)| *model != discount.target.model);
+                self.discounts.push((discount.target.model.clone(), discount.leaves));
+            }
+        }
+    }
+
+    /// Changes the draft with that name; a new one if there is none.
+    fn edit(&mut self, name: &str, change: impl FnOnce(&mut Draft)) {
+        if !self.index.contains_key(name) {
+            self.insert(Draft { id: name.to_owned(), ..Draft::default() });
+        }
+        if let Some(draft) = self.index.get(name).and_then(|at| self.drafts.get_mut(*at)) {
+            change(draft);
+        }
     }
 
     pub(crate) fn finish(mut self) -> Shelf {
@@ -168,6 +187,7 @@ impl<'a> Builder<'a> {
             of_name,
             last_day,
             successor,
+            priced_as,
             ..
         } = draft;
         if let Some((_, short)) = id.rsplit_once('/') {
@@ -175,8 +195,18 @@ impl<'a> Builder<'a> {
         }
         aliases.retain(|alias| *alias != id);
         let bills_as_text = self.file.is_some_and(|file| file.bills_as_text);
-        let layers = layers.map(|layer| (!layer.is_empty()).then(|| Arc::new(layer)));
-        let schedule = Schedule::new(layers, bills_as_text);
+        let mut layers = layers.map(|layer| (!layer.is_empty()).then(|| Arc::new(layer)));
+        if let Some(offer) = &priced_as {
+            for (at, layer) in layers.iter_mut().enumerate() {
+                *layer = layer.take().or_else(|| offer.listing.schedule.layer(at).cloned());
+            }
+        }
+        let mut schedule = Schedule::new(layers, bills_as_text);
+        // The discount on this very model, else the one on all models of the host.
+        let discount = |name: &str| self.discounts.iter().find(|(model, _)| model == name);
+        if let Some((_, leaves)) = discount(&id).or_else(|| discount("*")) {
+            schedule = schedule.scaled(*leaves, OURS);
+        }
         // A region's uplift is on the list price, not on what was agreed on otherwise.
         let regions =
             regions.into_iter().map(|(name, factor)| (name, schedule.scaled(factor, SOURCE))).collect();
@@ -224,45 +254,4 @@ impl<'a> Builder<'a> {
         }
         facts
     }
-}
-
-impl Draft {
-    /// The next snapshot of the source that this draft is from.
-    fn renew(&mut self, entry: Entry, origin: Origin, date: Date) {
-        let [.., layer] = &mut self.layers;
-        // An amount that cannot be read leaves the model unpriced: unknown, never zero. Built-in files are
-        // checked by `every_snapshot_is_valid`, others when they are put on top.
-        let _ = layer.push(date, &entry.prices, entry.free);
-        self.names = entry.names;
-        self.stems = entry.stems;
-        self.aliases = entry.aliases;
-        self.regions = factors(&entry.regions);
-        self.facts = entry.facts;
-        self.last_day = entry.last_day;
-        self.origin = Some(origin);
-    }
-
-    /// What a source of lower rank says of the same model, or of a version of it.
-    fn learn(&mut self, entry: Entry) {
-        let exact = entry.id == self.id;
-        if !exact {
-            self.of_name.insert(entry.id, (entry.facts.clone(), entry.last_day));
-        }
-        if exact || !self.exact_facts() {
-            let context = self.facts.context;
-            self.facts = entry.facts;
-            self.facts.context = context.or(self.facts.context);
-            self.last_day = if exact { entry.last_day } else { self.last_day };
-            self.regions = factors(&entry.regions);
-            self.exact = exact;
-        }
-    }
-
-    fn exact_facts(&self) -> bool {
-        self.exact && !self.facts.can.is_empty()
-    }
-}
-
-fn factors(regions: &std::collections::BTreeMap<String, String>) -> Vec<(String, Factor)> {
-    regions.iter().filter_map(|(name, text)| Some((name.clone(), Factor::parse(text).ok()?))).collect()
 }
