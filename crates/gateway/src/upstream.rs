@@ -1,6 +1,6 @@
-//! One HTTP client for all vendors: an own LIFO pool over hyper's `SendRequest`, because the obvious alternative,
-//! hyper-util's legacy client, costs 2–3 µs more a request, and reqwest a copy. It differs from both in that no task is
-//! spawned: the connection is polled by whoever reads the answer, and dropping the answer closes the socket.
+//! One HTTP client for all vendors: an own LIFO pool of own HTTP/1.1 connections. The obvious alternatives cost more:
+//! hyper-util's legacy client 2–3 µs a request, reqwest a copy besides, and hyper's connection 16 KiB a stream. No task
+//! is spawned: the connection is polled by whoever reads the answer, and dropping the answer closes the socket.
 //!
 //! What may be called is decided by the configuration alone: the host of the [`Host`], at an address that passes
 //! [`address::allowed`], without following redirects, with that host's key.
@@ -8,20 +8,20 @@
 mod address;
 mod body;
 mod connect;
+mod connection;
+mod framing;
 mod pool;
 mod request;
+mod response;
 #[cfg(test)]
 mod tests;
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, header};
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
+use http::{HeaderMap, StatusCode, header};
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsConnector;
 use wire::{ErrorKind, Outbound, UpstreamError};
@@ -31,13 +31,9 @@ pub use body::Body;
 
 use crate::config::{Host, Timeouts};
 use body::Home;
-use pool::{Channel, Pool, Scheme};
-use request::Pieces;
-
-/// Bytes of a response head, and of one piece of a body.
-const READ_BUFFER: usize = 64 * 1024;
-/// Headers in a response.
-const HEADERS: usize = 128;
+use connection::{Begun, Connection, Failure};
+use pool::{Pool, Scheme};
+use request::Outgoing;
 
 /// The client. One for the process; cheap to clone.
 #[derive(Clone, Default)]
@@ -76,51 +72,42 @@ impl Upstream {
     /// dialect's own (`traceparent`, `x-request-id`); credentials and connection headers among them are left out.
     /// Redirects are not followed: a 3xx is returned as it is.
     ///
-    /// Errors: `Connect` when there is no connection or it breaks before the head, `Timeout`, `Garbled` for a
-    /// compressed answer. `maybe_billed` is set once any byte of the request may have left.
+    /// Errors: `Connect` when there is no connection or it breaks before the head, `Timeout`, `Garbled` for what is not
+    /// HTTP and for a compressed answer. `maybe_billed` is set once any byte of the request may have left.
     pub async fn send(
         &self,
         host: &Host,
         key: usize,
-        mut outbound: Outbound,
+        outbound: Outbound,
         headers: &HeaderMap,
         timeouts: &Timeouts,
     ) -> Result<Reply, UpstreamError> {
-        let pieces: Arc<[Bytes]> = std::mem::take(&mut outbound.body).into();
-        let request = || request::build(host, key, &outbound, headers, Pieces::new(Arc::clone(&pieces)));
+        let mut request = Outgoing::new(host, key, outbound, headers)?;
         let scheme = Scheme { port: host.port, https: host.https, allow_private: host.allow_private };
         let origin = self.shared.pool.origin(&host.host, scheme);
         let home = || Home { pool: Arc::clone(&self.shared.pool), origin: Arc::clone(&origin) };
 
-        if let Some(channel) = origin.take(std::time::Instant::now()) {
-            match exchange(channel, home(), request()?, timeouts.first_byte).await {
+        if let Some(connection) = origin.take(std::time::Instant::now()) {
+            match exchange(connection, home(), &mut request, timeouts.first_byte).await {
                 // The server closed the connection while it rested, and nothing of the request left: not a failure.
-                Err((error, true)) if error.kind == ErrorKind::Connect => {}
+                Err((error, true)) if error.kind == ErrorKind::Connect => request.rewind(),
                 outcome => return outcome.map_err(|(error, _)| error),
             }
         }
-        let request = request()?;
-        let channel = self.open(host, timeouts.connect).await?;
-        exchange(channel, home(), request, timeouts.first_byte).await.map_err(|(error, _)| error)
+        let connection = self.open(host, timeouts.connect).await?;
+        exchange(connection, home(), &mut request, timeouts.first_byte).await.map_err(|(error, _)| error)
     }
 
     /// A new connection within `limit` for name, TCP and TLS together.
-    async fn open(&self, host: &Host, limit: Duration) -> Result<Box<Channel>, UpstreamError> {
-        let tls = self.tls()?;
-        let dialled = connect::connect(tls, &host.host, host.port, host.https, host.allow_private);
-        let (stream, wrote) = tokio::time::timeout(limit, dialled).await.map_err(|_| {
+    async fn open(&self, host: &Host, limit: Duration) -> Result<Box<Connection>, UpstreamError> {
+        let tls = if host.https { Some(self.tls()?) } else { None };
+        let dialled = connect::connect(tls, &host.host, host.port, host.allow_private);
+        let stream = tokio::time::timeout(limit, dialled).await.map_err(|_| {
             let mut error = UpstreamError::new(ErrorKind::Timeout, None, "no connection in time");
             error.maybe_billed = false;
             error
         })??;
-        let handshake = hyper::client::conn::http1::Builder::new()
-            .max_buf_size(READ_BUFFER)
-            .max_headers(HEADERS)
-            .handshake(TokioIo::new(stream))
-            .await;
-        let (sender, connection) =
-            handshake.map_err(|_| UpstreamError::new(ErrorKind::Connect, None, "no HTTP connection"))?;
-        Ok(Box::new(Channel::new(sender, connection, wrote)))
+        Ok(Box::new(Connection::new(stream)))
     }
 
     fn tls(&self) -> Result<&TlsConnector, UpstreamError> {
@@ -135,17 +122,17 @@ impl Upstream {
 
 /// Sends one request on one connection. An error comes with whether the request is certain not to have left.
 async fn exchange(
-    mut channel: Box<Channel>,
+    mut connection: Box<Connection>,
     home: Home,
-    request: http::Request<Pieces>,
+    request: &mut Outgoing,
     first_byte: Duration,
 ) -> Result<Reply, (UpstreamError, bool)> {
-    channel.mark();
+    connection.mark();
     let mut timer = Box::pin(tokio::time::sleep_until(Instant::now() + first_byte));
-    let response = match response(&mut channel, &mut timer, request).await {
-        Ok(response) => response,
+    let mut begun = match head(&mut connection, &mut timer, request).await {
+        Ok(begun) => begun,
         Err(kind) => {
-            let unsent = channel.unwritten();
+            let unsent = connection.unwritten();
             let why = match kind {
                 ErrorKind::Timeout => "no answer began in time",
                 ErrorKind::Garbled => "the head of the answer is not HTTP or too large",
@@ -156,41 +143,43 @@ async fn exchange(
             return Err((error, unsent));
         }
     };
-    let (head, incoming) = response.into_parts();
-    if let Some(coding) = head.headers.get(header::CONTENT_ENCODING)
+    // An answer to half a request: what is left of it must not be taken for the next.
+    begun.0.keep &= request.done();
+    let headers = &begun.0.headers;
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING)
         && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
         let why = "the answer is compressed although `identity` was asked for";
-        return Err((UpstreamError::new(ErrorKind::Garbled, Some(head.status.as_u16()), why), false));
+        return Err((UpstreamError::new(ErrorKind::Garbled, Some(begun.0.status.as_u16()), why), false));
     }
-    if let Some(rest) = keep_alive(&head.headers) {
-        channel.rest = rest;
+    if let Some(rest) = keep_alive(headers) {
+        connection.rest = Some(rest);
     }
-    let body = Body::new(incoming, channel, home, timer, first_byte, head.status.as_u16());
-    Ok(Reply { status: head.status, headers: head.headers, body })
+    let (status, headers, body) = Body::new(begun, connection, home, timer, first_byte);
+    Ok(Reply { status, headers, body })
 }
 
-/// Drives the connection until the head of the answer is there.
-async fn response(
-    channel: &mut Channel,
+/// Writes the request and reads the head of the answer, which may come before the request has gone out whole.
+async fn head(
+    connection: &mut Connection,
     timer: &mut Pin<Box<Sleep>>,
-    request: http::Request<Pieces>,
-) -> Result<Response<Incoming>, ErrorKind> {
-    let mut answer = pin!(channel.sender.send_request(request));
-    let poll = |cx: &mut Context<'_>| -> Poll<Result<Response<Incoming>, ErrorKind>> {
-        channel.drive(cx);
-        // The answer comes from the connection that was just driven: it is here now, or the socket wakes us.
-        if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return Poll::Ready(answer.map_err(|e| {
-                if e.is_parse() || e.is_parse_too_large() { ErrorKind::Garbled } else { ErrorKind::Connect }
-            }));
+    request: &mut Outgoing,
+) -> Result<Begun, ErrorKind> {
+    let mut sending = true;
+    let mut partial = Vec::new();
+    std::future::poll_fn(|cx: &mut Context<'_>| {
+        if sending {
+            // A server that refuses early stops reading: its answer explains what the write error does not.
+            sending = connection.poll_send(cx, request).is_pending();
         }
-        if channel.finished() {
-            return Poll::Ready(Err(ErrorKind::Connect));
+        match connection.poll_head(cx, &mut partial) {
+            Poll::Ready(Ok(begun)) => Poll::Ready(Ok(begun)),
+            Poll::Ready(Err(Failure::Malformed)) => Poll::Ready(Err(ErrorKind::Garbled)),
+            Poll::Ready(Err(Failure::Broken)) => Poll::Ready(Err(ErrorKind::Connect)),
+            Poll::Pending => timer.as_mut().poll(cx).map(|()| Err(ErrorKind::Timeout)),
         }
-        timer.as_mut().poll(cx).map(|()| Err(ErrorKind::Timeout))
-    };
-    std::future::poll_fn(poll).await
+    })
+    .await
 }
 
 /// `keep-alive: timeout=5`: the server closes after that long, so we stop a second earlier.

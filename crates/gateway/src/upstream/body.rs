@@ -2,19 +2,21 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
-use hyper::body::{Frame, Incoming};
 use tokio::time::{Instant, Sleep};
 use wire::{ErrorKind, UpstreamError};
 
-use super::pool::{Channel, Origin, Pool};
+use super::connection::{Begun, Connection, Failure};
+use super::framing::Framing;
+use super::pool::{Origin, Pool};
 
 /// A body that is read piece by piece. Dropping it before its end closes the connection.
 pub struct Body {
+    /// What came with the head.
+    first: Bytes,
     /// `None` once the body has ended, cleanly or not.
     live: Option<Live>,
     /// One timer for the whole answer. It is moved when it fires too early, not at every piece.
@@ -26,8 +28,9 @@ pub struct Body {
 }
 
 struct Live {
-    incoming: Incoming,
-    channel: Box<Channel>,
+    connection: Box<Connection>,
+    framing: Framing,
+    keep: bool,
     home: Home,
 }
 
@@ -45,64 +48,68 @@ impl std::fmt::Debug for Body {
 
 impl Body {
     pub(super) fn new(
-        incoming: Incoming,
-        channel: Box<Channel>,
+        (head, piece): Begun,
+        connection: Box<Connection>,
         home: Home,
         timer: Pin<Box<Sleep>>,
         idle: Duration,
-        status: u16,
-    ) -> Self {
-        let ended = incoming.is_end_stream();
-        let live = Some(Live { incoming, channel, home });
-        let mut body = Self { live, timer, idle, last_read: Instant::now(), deadline: None, status };
-        if ended {
-            body.finish();
-        }
-        body
+    ) -> (http::StatusCode, http::HeaderMap, Self) {
+        let live = Live { connection, framing: head.framing, keep: head.keep && !piece.surplus, home };
+        let mut body = Self {
+            first: piece.data,
+            live: Some(live),
+            timer,
+            idle,
+            last_read: Instant::now(),
+            deadline: None,
+            status: head.status.as_u16(),
+        };
+        body.finish_if_done();
+        (head.status, head.headers, body)
     }
 
     /// The next piece, at most 64 KiB; `None` at a clean end (the connection then goes back to the pool). Errors:
-    /// `Timeout` when nothing comes within the idle deadline, `Truncated` when the connection breaks. After an error:
-    /// `None`.
+    /// `Timeout` when nothing comes within the idle deadline, `Truncated` when the connection breaks, `Garbled` when
+    /// it is not HTTP any more. After an error: `None`.
     pub async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// [`Self::next`] for code that polls, such as the body of an answer.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.first))));
+        }
         loop {
             let Some(live) = &mut self.live else { return Poll::Ready(None) };
-            match live.poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    let last = live.incoming.is_end_stream();
-                    // Trailers carry nothing that a dialect reads.
-                    let Ok(data) = frame.into_data() else { continue };
-                    if last {
-                        self.finish();
+            match live.connection.poll_body(cx, &mut live.framing) {
+                Poll::Ready(Ok(Some(piece))) => {
+                    live.keep &= !piece.surplus;
+                    self.finish_if_done();
+                    // Only framing, half a size line: not yet a piece.
+                    if piece.data.is_empty() {
+                        continue;
                     }
-                    if !data.is_empty() {
-                        self.last_read = Instant::now();
-                        // A flood never goes quiet, so the timer alone would not end it.
-                        if self.deadline.is_some_and(|deadline| deadline <= self.last_read) {
-                            return Poll::Ready(Some(Err(self.late())));
-                        }
-                        return Poll::Ready(Some(Ok(data)));
+                    self.last_read = Instant::now();
+                    // A flood never goes quiet, so the timer alone would not end it.
+                    if self.deadline.is_some_and(|deadline| deadline <= self.last_read) {
+                        return Poll::Ready(Some(Err(self.late())));
                     }
+                    return Poll::Ready(Some(Ok(piece.data)));
                 }
-                Poll::Ready(Some(Err(_))) => {
+                Poll::Ready(Ok(None)) if live.framing == Framing::UntilClose => {
                     self.live = None;
-                    return Poll::Ready(Some(Err(self.error(ErrorKind::Truncated, "the connection broke"))));
-                }
-                Poll::Ready(None) => {
-                    self.finish();
                     return Poll::Ready(None);
+                }
+                Poll::Ready(Ok(None) | Err(Failure::Broken)) => {
+                    return Poll::Ready(Some(Err(self.fail(ErrorKind::Truncated, "the connection broke"))));
+                }
+                Poll::Ready(Err(Failure::Malformed)) => {
+                    return Poll::Ready(Some(Err(self.fail(ErrorKind::Garbled, "the chunks are malformed"))));
                 }
                 Poll::Pending => {
                     ready!(self.poll_expired(cx));
-                    self.live = None;
-                    return Poll::Ready(Some(Err(
-                        self.error(ErrorKind::Timeout, "nothing more came in time")
-                    )));
+                    return Poll::Ready(Some(Err(self.late())));
                 }
             }
         }
@@ -142,31 +149,29 @@ impl Body {
         self.deadline = at.map(Instant::from_std);
     }
 
+    /// Bytes in all, where the head announced them.
     fn announced(&self) -> Option<u64> {
-        self.live.as_ref().and_then(|live| live.incoming.size_hint().exact())
+        let left = self.live.as_ref().map_or(Some(0), |live| live.framing.left())?;
+        Some(left.saturating_add(self.first.len() as u64))
     }
 
     fn late(&mut self) -> UpstreamError {
-        self.live = None;
-        self.error(ErrorKind::Timeout, "the rest of the answer did not come in time")
+        self.fail(ErrorKind::Timeout, "the rest of the answer did not come in time")
     }
 
     fn oversize(&mut self, max: usize) -> UpstreamError {
-        self.live = None;
-        self.error(ErrorKind::Garbled, &format!("the answer is longer than {max} bytes"))
+        self.fail(ErrorKind::Garbled, &format!("the answer is longer than {max} bytes"))
     }
 
-    fn error(&self, kind: ErrorKind, why: &str) -> UpstreamError {
+    fn fail(&mut self, kind: ErrorKind, why: &str) -> UpstreamError {
+        self.first = Bytes::new();
+        self.live = None;
         UpstreamError::new(kind, Some(self.status), why)
     }
 
-    fn due(&self) -> Instant {
-        let idle = self.last_read + self.idle;
-        self.deadline.map_or(idle, |deadline| deadline.min(idle))
-    }
-
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let due = self.due();
+        let idle = self.last_read + self.idle;
+        let due = self.deadline.map_or(idle, |deadline| deadline.min(idle));
         if due < self.timer.deadline() {
             self.timer.as_mut().reset(due);
         }
@@ -179,25 +184,13 @@ impl Body {
         }
     }
 
-    fn finish(&mut self) {
-        if let Some(Live { channel, home, incoming }) = self.live.take() {
-            drop(incoming);
-            home.origin.put(channel, std::time::Instant::now());
+    fn finish_if_done(&mut self) {
+        if self.live.as_ref().is_some_and(|live| live.framing.done())
+            && let Some(Live { connection, keep, home, .. }) = self.live.take()
+            && keep
+        {
+            home.origin.put(connection, std::time::Instant::now());
             home.pool.keep_swept();
         }
-    }
-}
-
-impl Live {
-    /// hyper hands pieces over a channel whose other end is driven right here, so the channel needs no waker: a piece
-    /// is there after driving, or it is not, and then the socket wakes us.
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let mut quiet = Context::from_waker(Waker::noop());
-        let ready = Pin::new(&mut self.incoming).poll_frame(&mut quiet);
-        if ready.is_ready() {
-            return ready;
-        }
-        self.channel.drive(cx);
-        Pin::new(&mut self.incoming).poll_frame(&mut quiet)
     }
 }

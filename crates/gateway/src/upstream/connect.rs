@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,42 +23,29 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// Addresses tried at most: a hostile DNS answer must not become a port scan.
 const ADDRESSES: usize = 8;
 
-/// A byte stream to a vendor. Notes whether anything was written since it was last marked, because that decides
-/// whether a failed request may be sent again.
+/// A byte stream to a vendor.
 #[derive(Debug)]
-pub(super) struct Stream {
-    io: Io,
-    wrote: Arc<AtomicBool>,
-}
-
-#[derive(Debug)]
-enum Io {
+pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Dials `host` within no deadline of its own: the caller's covers name, TCP and TLS together.
+/// Dials `host`, over TLS when there is a connector for it, within no deadline of its own: the caller's covers name, TCP and TLS together.
 pub(super) async fn connect(
-    tls: &TlsConnector,
+    tls: Option<&TlsConnector>,
     host: &str,
     port: u16,
-    https: bool,
     allow_private: bool,
-) -> Result<(Stream, Arc<AtomicBool>), UpstreamError> {
+) -> Result<Stream, UpstreamError> {
     let addresses = resolve(host, port, allow_private).await?;
     let tcp = dial(addresses).await.map_err(|e| failed(format!("no connection: {}", e.kind())))?;
     // Both sides: 40 ms of delayed ACK otherwise sit before the first token.
     tcp.set_nodelay(true).map_err(|e| failed(format!("socket option: {}", e.kind())))?;
-    let io = if https {
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| failed("the host name cannot be in a certificate".to_owned()))?;
-        let stream = tls.connect(name, tcp).await.map_err(|e| failed(format!("TLS: {e}")))?;
-        Io::Tls(Box::new(stream))
-    } else {
-        Io::Plain(tcp)
-    };
-    let wrote = Arc::new(AtomicBool::new(false));
-    Ok((Stream { io, wrote: Arc::clone(&wrote) }, wrote))
+    let Some(tls) = tls else { return Ok(Stream::Plain(tcp)) };
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| failed("the host name cannot be in a certificate".to_owned()))?;
+    let stream = tls.connect(name, tcp).await.map_err(|e| failed(format!("TLS: {e}")))?;
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 /// TLS for vendors: Mozilla's roots, HTTP/1.1 only, sessions resumed from memory.
@@ -146,36 +132,25 @@ fn failed(why: String) -> UpstreamError {
     UpstreamError::new(ErrorKind::Connect, None, why)
 }
 
-impl Stream {
-    fn wrote(&self, result: &Poll<std::io::Result<usize>>) {
-        if matches!(result, Poll::Ready(Ok(n)) if *n > 0) {
-            self.wrote.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        match &mut self.get_mut().io {
-            Io::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Io::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, buf),
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, buf),
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        let this = self.get_mut();
-        let result = match &mut this.io {
-            Io::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Io::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
-        };
-        this.wrote(&result);
-        result
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
+        }
     }
 
     fn poll_write_vectored(
@@ -183,33 +158,30 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let this = self.get_mut();
-        let result = match &mut this.io {
-            Io::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-            Io::Tls(io) => Pin::new(io.as_mut()).poll_write_vectored(cx, bufs),
-        };
-        this.wrote(&result);
-        result
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_write_vectored(cx, bufs),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.io {
-            Io::Plain(io) => io.is_write_vectored(),
-            Io::Tls(io) => io.is_write_vectored(),
+        match self {
+            Self::Plain(io) => io.is_write_vectored(),
+            Self::Tls(io) => io.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match &mut self.get_mut().io {
-            Io::Plain(io) => Pin::new(io).poll_flush(cx),
-            Io::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_flush(cx),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match &mut self.get_mut().io {
-            Io::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Io::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
         }
     }
 }

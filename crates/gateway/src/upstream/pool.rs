@@ -4,14 +4,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::{Connection, SendRequest};
-use hyper_util::rt::TokioIo;
-
-use super::connect::Stream;
-use super::request::Pieces;
+use super::connection::Connection;
 
 /// Connections at rest per host.
 const PER_HOST: usize = 256;
@@ -22,58 +17,8 @@ const REST: Duration = Duration::from_secs(55);
 /// How often the sweeper looks.
 const SWEEP: Duration = Duration::from_secs(15);
 
-/// One connection with its driver. hyper's habit is to spawn the driver; here whoever holds the connection polls it,
-/// which spares a task, two wake-ups a chunk, and closes the socket in the moment in which the holder is dropped.
-pub(super) struct Channel {
-    pub(super) sender: SendRequest<Pieces>,
-    connection: Connection<TokioIo<Stream>, Pieces>,
-    wrote: Arc<AtomicBool>,
-    finished: bool,
-    /// How long the server lets it rest.
-    pub(super) rest: Duration,
-}
-
-impl Channel {
-    pub(super) fn new(
-        sender: SendRequest<Pieces>,
-        connection: Connection<TokioIo<Stream>, Pieces>,
-        wrote: Arc<AtomicBool>,
-    ) -> Self {
-        Self { sender, connection, wrote, finished: false, rest: REST }
-    }
-
-    /// Moves bytes. Safe to call after the connection has finished.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.finished {
-            self.finished = self.connection.poll_without_shutdown(cx).is_ready();
-        }
-    }
-
-    /// No byte will move any more.
-    pub(super) fn finished(&self) -> bool {
-        self.finished
-    }
-
-    /// Neither closed by the other side nor still busy.
-    pub(super) fn usable(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        !self.finished
-            && matches!(self.sender.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())))
-    }
-
-    /// Nothing has been written since [`Self::mark`].
-    pub(super) fn unwritten(&self) -> bool {
-        !self.wrote.load(Ordering::Relaxed)
-    }
-
-    /// A new request begins.
-    pub(super) fn mark(&self) {
-        self.wrote.store(false, Ordering::Relaxed);
-    }
-}
-
 struct Resting {
-    channel: Box<Channel>,
+    connection: Box<Connection>,
     until: Instant,
 }
 
@@ -89,25 +34,24 @@ impl Origin {
     }
 
     /// The connection that was given back last and is still good.
-    pub(super) fn take(&self, now: Instant) -> Option<Box<Channel>> {
+    pub(super) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         loop {
-            let Resting { mut channel, until } = self.lock().pop_back()?;
-            if now < until && channel.usable() {
-                return Some(channel);
+            let Resting { mut connection, until } = self.lock().pop_back()?;
+            if now < until && connection.at_rest() {
+                return Some(connection);
             }
         }
     }
 
-    /// Takes back a connection whose answer was read to its end. A busy or closed one is dropped.
-    pub(super) fn put(&self, mut channel: Box<Channel>, now: Instant) {
-        // Polling with a waker of nobody also frees the task that last drove the connection.
-        if !channel.usable() {
+    /// Takes back a connection whose answer was read to its end. A closed one is dropped.
+    pub(super) fn put(&self, mut connection: Box<Connection>, now: Instant) {
+        if !connection.at_rest() {
             return;
         }
-        let until = now + channel.rest.min(REST);
+        let until = now + connection.rest.map_or(REST, |rest| rest.min(REST));
         let mut resting = self.lock();
         let surplus = if resting.len() >= PER_HOST { resting.pop_front() } else { None };
-        resting.push_back(Resting { channel, until });
+        resting.push_back(Resting { connection, until });
         drop(resting);
         drop(surplus);
     }
@@ -117,7 +61,7 @@ impl Origin {
         let mut gone = Vec::new();
         let mut resting = self.lock();
         for mut one in std::mem::take(&mut *resting) {
-            if now < one.until && one.channel.usable() {
+            if now < one.until && one.connection.at_rest() {
                 resting.push_back(one);
             } else {
                 gone.push(one);

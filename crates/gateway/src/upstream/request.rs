@@ -1,154 +1,165 @@
-//! The request as it goes out: dialect headers, then what only the gateway may set.
+//! The request as it goes out: dialect headers, then what only the gateway may set. Written as bytes at once; a
+//! `HeaderMap` in between would be built only to be read again.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::io::IoSlice;
 
 use bytes::Bytes;
 use catalog::Auth;
-use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Request, Uri};
-use http_body::{Body, Frame, SizeHint};
+use http::HeaderMap;
+use http::header::{self, HeaderName};
 use wire::{ErrorKind, Outbound, UpstreamError};
 
 use crate::config::Host;
 
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const ACCEPT: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-/// A compressed answer could be a bomb, and must not be buffered to be read.
-const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
-
-/// Names that no caller of [`super::Upstream::send`] may hand on: credentials of the client or of another host, and
-/// what belongs to one connection.
-const OURS: [HeaderName; 10] = [
-    header::AUTHORIZATION,
-    header::PROXY_AUTHORIZATION,
-    header::COOKIE,
+/// Names that no caller of [`super::Upstream::send`] may hand on: what belongs to one connection, what is set here, and
+/// credentials of the client or of another host.
+const OURS: [HeaderName; 12] = [
     header::HOST,
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::ACCEPT_ENCODING,
     header::UPGRADE,
     header::TE,
     header::EXPECT,
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
 ];
 const KEY_HEADERS: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
 
-/// A body in pieces that are sent as they are.
-#[derive(Debug)]
-pub(super) struct Pieces {
-    all: Arc<[Bytes]>,
-    next: usize,
-    left: u64,
+/// What every request says. A compressed answer could be a bomb, and must not be buffered to be read.
+const FIXED: &str = concat!(
+    "content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: tollgate/",
+    env!("CARGO_PKG_VERSION"),
+    "\r\n"
+);
+const ACCEPT: &str = "accept: application/json, text/event-stream\r\n";
+
+/// A request on its way out: the head and the pieces of the body, and how far they have gone.
+pub(super) struct Outgoing {
+    /// Holds a key: never printed, wiped when dropped.
+    head: zeroize::Zeroizing<Vec<u8>>,
+    body: Vec<Bytes>,
+    /// 0 is the head, then the pieces.
+    part: usize,
+    offset: usize,
 }
 
-impl Pieces {
-    pub(super) fn new(pieces: Arc<[Bytes]>) -> Self {
-        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { all: pieces, next: 0, left }
+impl Outgoing {
+    /// Encodes `outbound` for `host` with its key number `key`.
+    pub(super) fn new(
+        host: &Host,
+        key: usize,
+        outbound: Outbound,
+        extra: &HeaderMap,
+    ) -> Result<Self, UpstreamError> {
+        let body = outbound.body;
+        let length: usize = body.iter().map(Bytes::len).sum();
+        let mut head = zeroize::Zeroizing::new(Vec::with_capacity(512));
+        for part in ["POST ", &host.base_path, &outbound.path] {
+            head.extend_from_slice(part.as_bytes());
+        }
+        if !head.iter().skip("POST ".len()).all(u8::is_ascii_graphic) || !head.starts_with(b"POST /") {
+            return Err(refused("the path cannot be sent"));
+        }
+        head.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+        authority(host, &mut head)?;
+        head.extend_from_slice(b"\r\n");
+        head.extend_from_slice(FIXED.as_bytes());
+        let handed = || outbound.headers.iter().chain(extra);
+        if !handed().any(|(name, _)| name == header::ACCEPT) {
+            head.extend_from_slice(ACCEPT.as_bytes());
+        }
+        for (name, value) in handed() {
+            if !OURS.contains(name) && !KEY_HEADERS.contains(&name.as_str()) {
+                line(&mut head, name.as_str(), value.as_bytes());
+            }
+        }
+        authorize(host, key, &mut head)?;
+        line(&mut head, "content-length", length.to_string().as_bytes());
+        head.extend_from_slice(b"\r\n");
+        Ok(Self { head, body, part: 0, offset: 0 })
     }
-}
 
-impl Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.all.get(self.next).cloned();
-        self.next += 1;
-        Poll::Ready(piece.map(|piece| {
-            self.left = self.left.saturating_sub(piece.len() as u64);
-            Ok(Frame::data(piece))
-        }))
+    /// Begins again, for another connection.
+    pub(super) fn rewind(&mut self) {
+        (self.part, self.offset) = (0, 0);
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
+    /// All has gone.
+    pub(super) fn done(&self) -> bool {
+        self.part > self.body.len()
     }
 
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+    /// What is to be written next.
+    pub(super) fn slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        let mut count = 0;
+        let mut offset = self.offset;
+        for (slot, part) in into.iter_mut().zip(self.part..=self.body.len()) {
+            *slot = IoSlice::new(self.part(part).get(offset..).unwrap_or_default());
+            offset = 0;
+            count += 1;
+        }
+        count
     }
-}
 
-/// Builds the request. Called again only when a stale connection makes a second sending necessary.
-pub(super) fn build(
-    host: &Host,
-    key: usize,
-    outbound: &Outbound,
-    extra: &HeaderMap,
-    body: Pieces,
-) -> Result<Request<Pieces>, UpstreamError> {
-    let mut path = String::with_capacity(host.base_path.len() + outbound.path.len());
-    path.push_str(&host.base_path);
-    path.push_str(&outbound.path);
-    let uri = Uri::try_from(path).ok().filter(|uri| uri.authority().is_none());
-    let uri = uri.ok_or_else(|| refused("the path cannot be sent"))?;
-
-    let mut headers = HeaderMap::with_capacity(12 + outbound.headers.len() + extra.len());
-    headers.insert(header::ACCEPT, ACCEPT);
-    for (name, value) in outbound.headers.iter().chain(extra) {
-        if !OURS.contains(name) && !KEY_HEADERS.contains(&name.as_str()) {
-            headers.insert(name.clone(), value.clone());
+    /// `count` bytes have been written.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.offset += count;
+        while !self.done() && self.offset >= self.part(self.part).len() {
+            self.offset -= self.part(self.part).len();
+            self.part += 1;
         }
     }
-    headers.insert(header::HOST, host_header(host)?);
-    headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(header::USER_AGENT, USER_AGENT);
-    headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
-    authorize(host, key, &mut headers)?;
 
-    let mut request = Request::new(body);
-    *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    Ok(request)
-}
-
-fn host_header(host: &Host) -> Result<HeaderValue, UpstreamError> {
-    let usual = if host.https { 443 } else { 80 };
-    let text = match (host.host.contains(':'), host.port == usual) {
-        (false, true) => {
-            return HeaderValue::from_str(&host.host).map_err(|_| refused("the host name is not ASCII"));
+    fn part(&self, part: usize) -> &[u8] {
+        match part.checked_sub(1) {
+            None => &self.head,
+            Some(piece) => self.body.get(piece).map_or(&[], |piece| piece),
         }
-        (true, true) => format!("[{}]", host.host),
-        (false, false) => format!("{}:{}", host.host, host.port),
-        (true, false) => format!("[{}]:{}", host.host, host.port),
-    };
-    HeaderValue::try_from(text).map_err(|_| refused("the host name is not ASCII"))
+    }
 }
 
-/// The host's own key, and nobody else's, marked sensitive so that no debug print shows it.
-fn authorize(host: &Host, key: usize, headers: &mut HeaderMap) -> Result<(), UpstreamError> {
-    let bad_key =
-        || UpstreamError::new(ErrorKind::Credentials, None, "the configured key cannot be a header");
-    let secret = || {
-        host.keys
-            .get(key)
-            .ok_or_else(|| UpstreamError::new(ErrorKind::Credentials, None, "the host has no such key"))
-    };
-    let (name, value) = match &host.auth {
+fn line(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        head.extend_from_slice(part);
+    }
+}
+
+fn authority(host: &Host, head: &mut Vec<u8>) -> Result<(), UpstreamError> {
+    if host.host.is_empty() || !host.host.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refused("the host name is not ASCII"));
+    }
+    let six = host.host.contains(':');
+    for part in [if six { "[" } else { "" }, &host.host, if six { "]" } else { "" }] {
+        head.extend_from_slice(part.as_bytes());
+    }
+    if host.port != if host.https { 443 } else { 80 } {
+        head.extend_from_slice(format!(":{}", host.port).as_bytes());
+    }
+    Ok(())
+}
+
+/// The host's own key, and nobody else's.
+fn authorize(host: &Host, key: usize, head: &mut Vec<u8>) -> Result<(), UpstreamError> {
+    let unusable = |why| UpstreamError::new(ErrorKind::Credentials, None, why);
+    let name = match &host.auth {
         Auth::None => return Ok(()),
-        Auth::Bearer => {
-            let secret = secret()?.expose();
-            let mut text = String::with_capacity(7 + secret.len());
-            text.push_str("Bearer ");
-            text.push_str(secret);
-            (header::AUTHORIZATION, HeaderValue::try_from(text))
-        }
-        Auth::Header(name) => {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad_key())?;
-            (name, HeaderValue::from_str(secret()?.expose()))
-        }
+        Auth::Bearer => "authorization",
+        Auth::Header(name) => name,
     };
-    let mut value = value.map_err(|_| bad_key())?;
-    value.set_sensitive(true);
-    headers.insert(name, value);
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| unusable("the header of the key has no valid name"))?;
+    let secret = host.keys.get(key).ok_or_else(|| unusable("the host has no such key"))?.expose().as_bytes();
+    if secret.is_empty() || !secret.iter().all(u8::is_ascii_graphic) {
+        return Err(unusable("the configured key cannot be a header"));
+    }
+    let scheme: &[u8] = if host.auth == Auth::Bearer { b"Bearer " } else { b"" };
+    for part in [name.as_str().as_bytes(), b": ", scheme, secret, b"\r\n"] {
+        head.extend_from_slice(part);
+    }
     Ok(())
 }
 
