@@ -141,6 +141,19 @@ impl Health {
         Some(Admission { key, probe })
     }
 
+    /// How long a vendor's rate limit keeps every key of a healthy target out. Not even a last resort calls it before:
+    /// the vendor has said when to come back.
+    pub fn throttled_for(&self, target: &Target, now: Instant) -> Option<Duration> {
+        let cell = self.known(target)?;
+        let state = lock(&cell.state);
+        if state.breaker.state(now) != Up::Closed {
+            return None;
+        }
+        let least = self.key(target, &cell, &state, now).err()?;
+        let throttled = state.keys.resting(now).any(|(key, _, kind)| key == least.key && kind == ErrorKind::RateLimited);
+        throttled.then(|| least.until.saturating_duration_since(now))
+    }
+
     /// A call succeeded, with its time to first token.
     pub fn succeeded(&self, target: &Target, admission: Admission, ttft: Duration, now: Instant) {
         let cell = self.cell(target, now);

@@ -76,7 +76,7 @@ pub fn main() -> ExitCode {
     match cli.command.run(&cli.global) {
         Ok(code) => code,
         Err(error) => {
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("error: {error:#}\n"));
+            crate::say(format_args!("error: {error:#}\n"));
             ExitCode::from(3)
         }
     }

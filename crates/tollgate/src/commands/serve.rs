@@ -1,14 +1,158 @@
-//! `tollgate serve`.
+//! `tollgate serve`: the gateway, dashboard and API in one process.
 
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use gateway::config::store::{ConfigStore, Origin};
+use gateway::config::{Config, Semconv, Telemetry as TelemetryConfig};
+use gateway::telemetry::{Options as TelemetryOptions, Telemetry, names::Generation};
+use ledger::Ledger;
+use tokio::net::TcpListener;
 
 use crate::cli::Global;
+use crate::{catalogue, logging, place};
 
 /// Flags of `serve`.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// Log lines for people, or one JSON object a line
+    #[arg(long, value_enum, default_value_t)]
+    log: logging::Format,
+    /// Listen here instead of where the config says (`127.0.0.1:0` takes a free port)
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Seconds that open requests may go on after SIGTERM
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    grace: u64,
+}
 
-/// Runs it.
-pub fn run(_args: Args, _global: &Global) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`serve` is not in this build")
+/// Serves until SIGTERM or Ctrl-C.
+pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
+    logging::start(args.log);
+    gateway::server::raise_file_limit();
+    let file = place::config_file(global);
+    let data_dir = place::data_dir(global, file.as_deref())?;
+    let prices = data_dir.clone();
+    let origin = Origin::serving(file, data_dir.clone())?.with_catalogue(move || catalogue::with_updates(&prices));
+    let store = match ConfigStore::open(origin) {
+        Ok(store) => Arc::new(store),
+        Err(errors) => {
+            crate::say(format_args!("{errors}\n"));
+            return Ok(ExitCode::from(3));
+        }
+    };
+    let (ledger, recovery) = Ledger::open(&data_dir, ledger::Options::default())?;
+    if recovery.unknown_attempts > 0 {
+        let attempts = recovery.unknown_attempts;
+        tracing::warn!(attempts, "a crash left attempts open: recorded as `unknown` with their cost estimated");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(&args, store, ledger, &data_dir))
+}
+
+async fn serve(args: &Args, store: Arc<ConfigStore>, ledger: Ledger, data_dir: &Path) -> anyhow::Result<ExitCode> {
+    let config = store.load();
+    let listen = guarded(&config, args.listen)?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let telemetry = match &config.telemetry {
+        Some(asked) => Telemetry::start(&telemetry_options(asked))?,
+        None => Telemetry::default(),
+    };
+    let running = gateway::start(gateway::StartOptions {
+        config: Arc::clone(&store),
+        ledger,
+        listener,
+        data_dir: data_dir.to_owned(),
+        admin_token: place::admin_token(data_dir)?,
+        telemetry,
+        grace: Duration::from_secs(args.grace),
+    })?;
+    tokio::spawn(store.watch());
+    greet(&config, running.addr(), data_dir);
+    stopped().await?;
+    crate::say(format_args!("stopping: open requests have {} s to end\n", args.grace));
+    let drained = running.shutdown().await;
+    if drained.aborted > 0 {
+        tracing::warn!(connections = drained.aborted, "cut after the grace period");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A public address without keys is refused, whether the config or the flag names it.
+fn guarded(config: &Config, flag: Option<SocketAddr>) -> anyhow::Result<SocketAddr> {
+    let listen = flag.unwrap_or(config.listen);
+    anyhow::ensure!(
+        listen.ip().is_loopback() || !config.keys.is_empty(),
+        "{listen} is a public address and no client keys are configured: anyone could spend your money\n    \
+         hint: `tollgate keys create NAME`, or listen on 127.0.0.1",
+    );
+    Ok(listen)
+}
+
+fn telemetry_options(asked: &TelemetryConfig) -> TelemetryOptions {
+    let names = match asked.semconv {
+        Semconv::Old => Generation::Old,
+        Semconv::New => Generation::New,
+        Semconv::Both => Generation::Both,
+    };
+    TelemetryOptions { endpoint: asked.otlp_endpoint.clone(), names }
+}
+
+/// Addresses, vendors found, where the data lies, and a request to try.
+fn greet(config: &Config, addr: SocketAddr, data_dir: &Path) {
+    let vendors: Vec<&str> = config.hosts.keys().map(String::as_str).collect();
+    let routes: Vec<&str> = config.routes.keys().map(String::as_str).collect();
+    let file = config.file.as_deref().map_or("none (zero config)".to_owned(), |f| f.display().to_string());
+    let model = routes.first().copied().or_else(|| config.models.keys().next().map(String::as_str)).unwrap_or("auto");
+    let key = if config.keys.is_empty() { "" } else { " -H 'authorization: Bearer YOUR_KEY'" };
+    let text = format!(
+        "tollgate {version} on http://{addr}\n\
+         \x20 base URL   http://{addr}/v1\n\
+         \x20 dashboard  http://{addr}/\n\
+         \x20 config     {file}\n\
+         \x20 data       {data} (ledger, admin.token)\n\
+         \x20 vendors    {vendors}\n\
+         \x20 routes     {routes}\n\
+         \x20 try        curl http://{addr}/v1/chat/completions -H 'content-type: application/json'{key} \\\n\
+         \x20              -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n",
+        version = env!("CARGO_PKG_VERSION"),
+        data = data_dir.display(),
+        vendors = vendors.join(", "),
+        routes = routes.join(", "),
+    );
+    let mut out = std::io::stdout();
+    // A closed stdout is no reason not to serve.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    for notice in &config.notices {
+        crate::say(format_args!("note: {notice}\n"));
+    }
+}
+
+/// Ready at SIGTERM or Ctrl-C.
+async fn stopped() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        result = tokio::signal::ctrl_c() => result?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_address_needs_keys() {
+        let config = Config::from_toml("[providers.openai]\napi_key = \"sk-test-0123456789abcdef\"\n").unwrap();
+        let public: SocketAddr = "0.0.0.0:4000".parse().unwrap();
+        assert!(guarded(&config, Some(public)).unwrap_err().to_string().contains("keys create"));
+        assert!(guarded(&config, None).unwrap().ip().is_loopback());
+    }
 }

@@ -1,0 +1,175 @@
+//! `/api/v1/spend` and `/api/v1/requests`: the ledger's own queries over HTTP, with the same answers as the CLI. A client
+//! key sees its own rows only: the condition on its key is added here and cannot be taken off by a parameter.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
+use ledger::{By, Condition, OpenError, Period, RequestQuery, SpendQuery};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Problem, Reader};
+use crate::app::App;
+use crate::inbound::Caller;
+
+/// Parameters of a question.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// Dimensions, separated by commas.
+    by: Option<String>,
+    /// `24h`, `7d`, a date or RFC 3339.
+    since: Option<String>,
+    /// As `since`.
+    until: Option<String>,
+    /// `FIELD=VALUE`, several separated by commas.
+    r#where: Option<String>,
+    /// `json`, `csv` or `focus`.
+    format: Option<String>,
+    /// Rows on a page.
+    limit: Option<u32>,
+    /// Where the page before ended.
+    cursor: Option<String>,
+}
+
+fn bad(error: impl std::fmt::Display) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, error.to_string())
+}
+
+impl Asked {
+    fn period(&self) -> Result<Period, Problem> {
+        let now = Timestamp::now();
+        let time = |text: &Option<String>| {
+            text.as_deref().map(|text| moment(text, now)).transpose()
+        };
+        Ok(Period { since: time(&self.since)?, until: time(&self.until)? })
+    }
+
+    fn filter(&self, caller: &Caller) -> Result<Vec<Condition>, Problem> {
+        let mut conditions = words(self.r#where.as_deref())
+            .map(|word| word.parse::<Condition>().map_err(bad))
+            .collect::<Result<Vec<_>, _>>()?;
+        if !caller.reads_all() {
+            conditions.push(Condition::Key(caller.key().map(str::to_owned)));
+        }
+        Ok(conditions)
+    }
+
+    fn spend(&self, caller: &Caller) -> Result<SpendQuery, Problem> {
+        let by = words(self.by.as_deref()).map(|word| word.parse::<By>().map_err(bad)).collect::<Result<Vec<_>, _>>()?;
+        Ok(SpendQuery { by, period: self.period()?, filter: self.filter(caller)?, ..SpendQuery::default() })
+    }
+}
+
+/// `7d`, `24h`, RFC 3339 or a date (UTC).
+fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    if let Ok(date) = text.parse::<jiff::civil::Date>() {
+        return jiff::tz::Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(bad);
+    }
+    let ago: jiff::SignedDuration = match text.strip_suffix('d').map(str::parse::<i64>) {
+        Some(Ok(days)) => jiff::SignedDuration::from_hours(days.saturating_mul(24)),
+        _ => text.parse().map_err(|_| bad(format!("`{text}` is no time: use 24h, 7d, a date or RFC 3339")))?,
+    };
+    now.checked_sub(ago).map_err(bad)
+}
+
+fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
+    text.unwrap_or_default().split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// Runs a query off the runtime: SQLite blocks.
+async fn read<T, F>(app: &Arc<App>, query: F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: FnOnce(&ledger::Reader) -> Result<T, ledger::ReadError> + Send + 'static,
+{
+    let dir = app.data_dir.clone();
+    let work = move || -> Result<T, String> {
+        let reader = ledger::Reader::open(&dir).map_err(|e: OpenError| e.to_string())?;
+        query(&reader).map_err(|e| e.to_string())
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the ledger cannot be read: {error}"))),
+        Err(error) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}
+
+fn value<T: Serialize>(row: &T) -> Result<Value, Problem> {
+    serde_json::to_value(row).map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
+}
+
+/// `GET /api/v1/spend`.
+pub(super) async fn spend(
+    State(app): State<Arc<App>>,
+    Reader(caller): Reader,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    let query = asked.spend(&caller)?;
+    match asked.format.as_deref() {
+        None | Some("json") => {
+            let spend = read(&app, move |reader| reader.spend(&query)).await?;
+            Ok(Json(value(&spend)?).into_response())
+        }
+        Some(other) => Err(bad(format!("`{other}` is no format: use json"))),
+    }
+}
+
+/// `GET /api/v1/requests`.
+pub(super) async fn requests(
+    State(app): State<Arc<App>>,
+    Reader(caller): Reader,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, Problem> {
+    let query = RequestQuery {
+        limit: asked.limit.unwrap_or(0),
+        cursor: asked.cursor.as_deref().map(ledger::cursor).transpose().map_err(bad)?,
+        period: asked.period()?,
+        filter: asked.filter(&caller)?,
+    };
+    let page = read(&app, move |reader| reader.requests(&query)).await?;
+    value(&page).map(Json)
+}
+
+/// `GET /api/v1/requests/{id}`.
+pub(super) async fn request(
+    State(app): State<Arc<App>>,
+    Reader(caller): Reader,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    one(&app, &caller, &id).await.map(Json)
+}
+
+/// One request as JSON. Somebody else's is as if it did not exist.
+pub(super) async fn one(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Value, Problem> {
+    let missing = || Problem::new(StatusCode::NOT_FOUND, "no such request");
+    let id = ledger::cursor(id).map_err(|_| missing())?;
+    let found = read(app, move |reader| reader.request(id)).await?.ok_or_else(missing)?;
+    if !caller.reads_all() && found.head.key.as_deref() != caller.key() {
+        return Err(missing());
+    }
+    value(&found)
+}
+
+/// Rows of a breakdown by one dimension, for the pages.
+pub(super) async fn spend_table(app: &Arc<App>, caller: &Caller, by: &str, since: &str) -> Result<Vec<Value>, Problem> {
+    let asked = Asked { by: Some(by.to_owned()), since: Some(since.to_owned()), ..Asked::default() };
+    let query = asked.spend(caller)?;
+    let spend = value(&read(app, move |reader| reader.spend(&query)).await?)?;
+    Ok(spend.get("rows").and_then(Value::as_array).cloned().unwrap_or_default())
+}
+
+/// The newest requests, for the pages.
+pub(super) async fn recent(app: &Arc<App>, caller: &Caller, limit: u32) -> Result<Vec<Value>, Problem> {
+    let asked = Asked { limit: Some(limit), ..Asked::default() };
+    let query = RequestQuery { limit, filter: asked.filter(caller)?, ..RequestQuery::default() };
+    let page = value(&read(app, move |reader| reader.requests(&query)).await?)?;
+    Ok(page.get("requests").and_then(Value::as_array).cloned().unwrap_or_default())
+}

@@ -1,0 +1,222 @@
+//! Prometheus metrics: base units, `_total` counters, bounded labels. A label never holds what a client can make up:
+//! targets beyond a fixed number of distinct ones are counted as `other` (field notes §1.25).
+
+use std::collections::HashSet;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, AtomicI64};
+
+use catalog::{Money, Usage};
+use ledger::{Outcome, RequestOpen};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use router::Up;
+use wire::ErrorKind;
+
+use crate::config::Target;
+use crate::health::TargetHealth;
+
+/// Distinct targets that get a label of their own.
+const MOST_TARGETS: usize = 500;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    op: &'static str,
+    stream: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+    op: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AttemptLabels {
+    target: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TargetLabels {
+    target: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TokenLabels {
+    target: String,
+    kind: &'static str,
+}
+
+type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Durations<RouteLabels>,
+    attempts: Family<AttemptLabels, Counter>,
+    ttft_seconds: Durations<TargetLabels>,
+    tokens: Family<TokenLabels, Counter>,
+    cost: Family<TargetLabels, Counter<f64, AtomicU64>>,
+    unpriced: Family<TargetLabels, Counter>,
+    undecided: Counter,
+    in_flight: Gauge<i64, AtomicI64>,
+    breaker: Family<TargetLabels, Gauge>,
+    ledger_queue: Gauge,
+    ledger_lag: Gauge<f64, AtomicU64>,
+    ledger_lost: Gauge,
+    targets: RwLock<HashSet<String>>,
+}
+
+fn seconds() -> Histogram {
+    Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tollgate"),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(seconds),
+            attempts: Family::default(),
+            ttft_seconds: Family::new_with_constructor(seconds),
+            tokens: Family::default(),
+            cost: Family::default(),
+            unpriced: Family::default(),
+            undecided: Counter::default(),
+            in_flight: Gauge::default(),
+            breaker: Family::default(),
+            ledger_queue: Gauge::default(),
+            ledger_lag: Gauge::default(),
+            ledger_lost: Gauge::default(),
+            targets: RwLock::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("requests", "Client requests by route, endpoint and status", self.requests.clone());
+        r.register_with_unit(
+            "request_duration",
+            "Time from a client request to the end of its answer",
+            Unit::Seconds,
+            self.request_seconds.clone(),
+        );
+        r.register("attempts", "Upstream calls by target and outcome", self.attempts.clone());
+        r.register_with_unit(
+            "time_to_first_token",
+            "Time from an upstream call to its first content",
+            Unit::Seconds,
+            self.ttft_seconds.clone(),
+        );
+        r.register("tokens", "Tokens by target and kind", self.tokens.clone());
+        r.register("cost_usd", "Cost of upstream calls in US dollars; exact sums are in the ledger", self.cost.clone());
+        r.register("unpriced_attempts", "Upstream calls whose price is unknown", self.unpriced.clone());
+        r.register("checks_undecided", "Answers released because a check could not decide in time", self.undecided.clone());
+        r.register("requests_in_flight", "Client requests being served", self.in_flight.clone());
+        r.register("breaker_open", "1 while a target's breaker is open, else 0", self.breaker.clone());
+        r.register("ledger_queued_rows", "Rows handed in and not yet in the store", self.ledger_queue.clone());
+        r.register_with_unit(
+            "ledger_lag",
+            "Age of the oldest row not yet in the store",
+            Unit::Seconds,
+            self.ledger_lag.clone(),
+        );
+        r.register("ledger_lost_rows", "Rows that could not be written since start", self.ledger_lost.clone());
+    }
+
+    fn target(&self, target: &Target) -> String {
+        let known = |set: &HashSet<String>| set.contains(&target.id);
+        if self.targets.read().is_ok_and(|set| known(&set)) {
+            return target.id.clone();
+        }
+        let Ok(mut set) = self.targets.write() else { return "other".to_owned() };
+        if set.len() >= MOST_TARGETS && !known(&set) {
+            return "other".to_owned();
+        }
+        set.insert(target.id.clone());
+        target.id.clone()
+    }
+
+    /// A request came (+1) or ended (-1).
+    pub fn in_flight(&self, by: i64) {
+        self.in_flight.inc_by(by);
+    }
+
+    /// A request ended.
+    pub fn request(&self, open: &RequestOpen, _answered: Option<&str>, status: u16, duration_us: u64) {
+        let route = open.route.clone().unwrap_or_else(|| "pinned".to_owned());
+        let stream = if open.stream { "true" } else { "false" };
+        let labels = RequestLabels { route: route.clone(), op: open.op, stream, status };
+        self.requests.get_or_create(&labels).inc();
+        let seconds = std::time::Duration::from_micros(duration_us).as_secs_f64();
+        self.request_seconds.get_or_create(&RouteLabels { route, op: open.op }).observe(seconds);
+    }
+
+    /// An upstream call ended.
+    pub fn attempt(
+        &self,
+        target: &Target,
+        outcome: Outcome,
+        error: Option<ErrorKind>,
+        usage: &Usage,
+        cost: Option<Money>,
+        ttft_us: Option<u64>,
+    ) {
+        let target = self.target(target);
+        let outcome = error.map_or(outcome.as_str(), ErrorKind::as_str);
+        self.attempts.get_or_create(&AttemptLabels { target: target.clone(), outcome }).inc();
+        let kinds = [
+            ("input", usage.total_input().saturating_sub(usage.cache_read)),
+            ("cached", usage.cache_read),
+            ("output", usage.total_output().saturating_sub(usage.reasoning)),
+            ("reasoning", usage.reasoning),
+        ];
+        for (kind, count) in kinds.into_iter().filter(|(_, n)| *n > 0) {
+            self.tokens.get_or_create(&TokenLabels { target: target.clone(), kind }).inc_by(count);
+        }
+        let label = TargetLabels { target };
+        match cost {
+            Some(cost) => {
+                self.cost.get_or_create(&label).inc_by(cost.to_f64_usd().max(0.0));
+            }
+            None => {
+                self.unpriced.get_or_create(&label).inc();
+            }
+        }
+        if let Some(us) = ttft_us {
+            let seconds = std::time::Duration::from_micros(us).as_secs_f64();
+            self.ttft_seconds.get_or_create(&label).observe(seconds);
+        }
+    }
+
+    /// A held answer was released without a verdict.
+    pub fn undecided(&self) {
+        self.undecided.inc();
+    }
+
+    /// The text for a scrape, with gauges brought up to date.
+    pub fn encode(&self, health: &[TargetHealth], ledger: &ledger::Stats) -> Result<String, std::fmt::Error> {
+        let clamp = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        for line in health.iter().take(MOST_TARGETS) {
+            let gauge = self.breaker.get_or_create(&TargetLabels { target: line.target.clone() });
+            gauge.set(i64::from(line.state == Up::Open));
+        }
+        self.ledger_queue.set(clamp(ledger.queued));
+        self.ledger_lag.set(std::time::Duration::from_millis(ledger.lag_ms).as_secs_f64());
+        self.ledger_lost.set(clamp(ledger.lost));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

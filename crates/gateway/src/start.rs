@@ -1,0 +1,116 @@
+//! Starts the gate on a listener and stops it without cutting anybody off.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ledger::Ledger;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::affinity::Affinity;
+use crate::api;
+use crate::app::App;
+use crate::config::store::ConfigStore;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::server::{self, Drained, ServerOptions};
+use crate::service::Service;
+use crate::telemetry::Telemetry;
+use crate::upstream::Upstream;
+
+/// What a gate is made from.
+pub struct StartOptions {
+    /// The running configuration.
+    pub config: Arc<ConfigStore>,
+    /// The open ledger.
+    pub ledger: Ledger,
+    /// Where clients come in.
+    pub listener: TcpListener,
+    /// Where the ledger and other state live.
+    pub data_dir: PathBuf,
+    /// The token for the API's mutations; empty: none.
+    pub admin_token: String,
+    /// OpenTelemetry export.
+    pub telemetry: Telemetry,
+    /// How long open requests may go on after a shutdown.
+    pub grace: Duration,
+}
+
+/// A running gate.
+pub struct Running {
+    addr: SocketAddr,
+    app: Arc<App>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Drained>,
+}
+
+/// Starts the gate. Errors when the listener has no address.
+pub fn start(options: StartOptions) -> std::io::Result<Running> {
+    let addr = options.listener.local_addr()?;
+    let config = options.config.load();
+    let app = Arc::new(App {
+        config: Arc::clone(&options.config),
+        ledger: options.ledger,
+        upstream: Upstream::default(),
+        health: Health::default(),
+        metrics: Metrics::default(),
+        telemetry: options.telemetry,
+        affinity: Affinity::new(&session_secret()),
+        admin_token: options.admin_token,
+        data_dir: options.data_dir,
+        started_at: Timestamp::now(),
+    });
+    let api = api::router(Arc::clone(&app));
+    let service = Service::new(Arc::clone(&app), api);
+    let limits = ServerOptions {
+        header_bytes: config.limits.header_bytes,
+        connections: config.limits.connections,
+        grace: options.grace,
+        ..ServerOptions::default()
+    };
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async {
+        // A dropped sender stops the gate too.
+        let _ = stopped.await;
+    };
+    let server = tokio::spawn(server::serve(options.listener, service, limits, shutdown));
+    Ok(Running { addr, app, stop, server })
+}
+
+/// Keys the session hash for the life of the process.
+fn session_secret() -> [u8; 32] {
+    let mut secret = [0_u8; 32];
+    if aws_lc_rs::rand::fill(&mut secret).is_err() {
+        fastrand::fill(&mut secret);
+    }
+    secret
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its state.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Stops taking requests, lets open ones end within the grace period, and writes the ledger out.
+    pub async fn shutdown(self) -> Drained {
+        // An error means that the server has ended already.
+        let _ = self.stop.send(());
+        let drained = self.server.await.unwrap_or(Drained { finished: 0, aborted: 0 });
+        let ledger = self.app.ledger.clone();
+        let flushed = tokio::task::spawn_blocking(move || ledger.flush()).await;
+        if flushed.is_err() {
+            tracing::error!("the ledger's last rows could not be flushed; they are in the spool");
+        }
+        drained
+    }
+}
