@@ -103,7 +103,7 @@ fn told(explained: &Explained) -> String {
 
 fn candidates(explained: &Explained) -> Table {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["  candidate", "of", "picked by", "breaker", "price of this request", "unsure"]);
     for kept in &explained.decision.candidates {
         let price = kept.price_usd.map_or("unknown".to_owned(), |price| format!("${price}"));
