@@ -105,7 +105,8 @@ pub struct Call {
 impl Call {
     /// Runs the plan. Errors when nothing answered.
     pub async fn run(&mut self, plan: &Plan) -> Result<Answered, Refusal> {
-        let first = self.step(&plan.first, plan.hold.map(|hold| Gating { hold, to_end: plan.hold_to_end })).await;
+        let first =
+            self.step(&plan.first, plan.hold.map(|hold| Gating { hold, to_end: plan.hold_to_end })).await;
         let failed = match first {
             Ok(StepEnd::Answered(answered)) => return Ok(answered),
             Ok(StepEnd::Escalate { check, text }) => {
@@ -287,7 +288,8 @@ impl StepState {
             }
         });
         if let Some(wait) = shortest {
-            let mut error = UpstreamError::new(wire::ErrorKind::RateLimited, Some(429), "the vendor's rate limit");
+            let mut error =
+                UpstreamError::new(wire::ErrorKind::RateLimited, Some(429), "the vendor's rate limit");
             error.retry_after = Some(wait);
             self.last = Some(error);
         }

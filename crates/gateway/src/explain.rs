@@ -43,7 +43,9 @@ pub fn explain(config: &Config, health: &Health, body: Bytes) -> Result<Explaine
 
 fn told(model: String, plan: Plan, resolved: &Resolved) -> Explained {
     let last_resort = match resolved {
-        Resolved::Route(route) => route.last_resort.as_ref().map(|g| g.targets.iter().map(|t| t.id.clone()).collect()),
+        Resolved::Route(route) => {
+            route.last_resort.as_ref().map(|g| g.targets.iter().map(|t| t.id.clone()).collect())
+        }
         Resolved::Group(_) => None,
     };
     Explained {

@@ -150,7 +150,8 @@ impl Health {
             return None;
         }
         let least = self.key(target, &cell, &state, now).err()?;
-        let throttled = state.keys.resting(now).any(|(key, _, kind)| key == least.key && kind == ErrorKind::RateLimited);
+        let throttled =
+            state.keys.resting(now).any(|(key, _, kind)| key == least.key && kind == ErrorKind::RateLimited);
         throttled.then(|| least.until.saturating_duration_since(now))
     }
 

@@ -54,7 +54,11 @@ pub fn guard(parts: &Parts, config: &Config) -> Result<(), Refusal> {
     if let Some(origin) = text(&parts.headers, &header::ORIGIN) {
         let origin_host = origin.split_once("://").map_or(origin, |(_, rest)| rest);
         if strip_port(origin_host) != host {
-            return Err(Refusal::door(StatusCode::FORBIDDEN, "foreign_origin", "web pages may not call this server"));
+            return Err(Refusal::door(
+                StatusCode::FORBIDDEN,
+                "foreign_origin",
+                "web pages may not call this server",
+            ));
         }
     }
     if parts.method == Method::POST {
@@ -97,7 +101,12 @@ fn is_own_host(host: &str, config: &Config) -> bool {
 }
 
 /// Who asks. With keys configured, a known one is needed; without, only loopback is served and any bearer is ignored.
-pub fn authenticate(app: &App, config: &Config, headers: &HeaderMap, peer: SocketAddr) -> Result<Caller, Refusal> {
+pub fn authenticate(
+    app: &App,
+    config: &Config,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<Caller, Refusal> {
     let token = presented(headers);
     if let Some(token) = token
         && is_admin(app, token)

@@ -102,7 +102,12 @@ pub struct AttemptStart {
 
 impl AttemptMeter {
     /// Opens the books: returns the meter and the intent that must reach the spool before the call starts.
-    pub fn open(app: &Arc<App>, request: &Arc<RequestOpen>, tally: &Arc<Tally>, start: AttemptStart) -> (Self, Intent) {
+    pub fn open(
+        app: &Arc<App>,
+        request: &Arc<RequestOpen>,
+        tally: &Arc<Tally>,
+        start: AttemptStart,
+    ) -> (Self, Intent) {
         let started_at = Timestamp::now();
         let context = Context { tier: start.tier, region: None, at: started_at };
         let intent = Intent {
@@ -174,7 +179,14 @@ impl AttemptMeter {
         let (usage, cost, basis) = self.settle(outcome, ending, error);
         let closed = Closed { usage, cost: cost.total() };
         let offered = &self.target.offer.model;
-        self.app.metrics.attempt(&self.target, outcome, error.map(|e| e.kind), &usage, closed.cost, self.ttft_us);
+        self.app.metrics.attempt(
+            &self.target,
+            outcome,
+            error.map(|e| e.kind),
+            &usage,
+            closed.cost,
+            self.ttft_us,
+        );
         self.trace(outcome, ending, error, &closed);
         self.app.ledger.close_attempt(AttemptClose {
             id: self.id,
@@ -198,24 +210,33 @@ impl AttemptMeter {
 
     fn trace(&self, outcome: Outcome, ending: &Ending, error: Option<&UpstreamError>, closed: &Closed) {
         let seconds = |us: u64| std::time::Duration::from_micros(us).as_secs_f64();
-        self.app.telemetry.attempt(&self.tally.span, &telemetry::Attempt {
-            target: &self.target,
-            op: self.request.op,
-            started: std::time::SystemTime::now() - self.started.elapsed(),
-            seconds: self.started.elapsed().as_secs_f64(),
-            ttft_seconds: self.ttft_us.map(seconds),
-            outcome: outcome.as_str(),
-            error: error.map(|e| e.kind.as_str()),
-            usage: &closed.usage,
-            cost: closed.cost,
-            served_model: ending.served_model.as_deref(),
-            finish: ending.finish.map(wire::Finish::as_str),
-        });
+        self.app.telemetry.attempt(
+            &self.tally.span,
+            &telemetry::Attempt {
+                target: &self.target,
+                op: self.request.op,
+                started: std::time::SystemTime::now() - self.started.elapsed(),
+                seconds: self.started.elapsed().as_secs_f64(),
+                ttft_seconds: self.ttft_us.map(seconds),
+                outcome: outcome.as_str(),
+                error: error.map(|e| e.kind.as_str()),
+                usage: &closed.usage,
+                cost: closed.cost,
+                served_model: ending.served_model.as_deref(),
+                finish: ending.finish.map(wire::Finish::as_str),
+            },
+        );
     }
 
     /// The bill of an attempt. Reported usage wins; without it, what came is estimated from its bytes.
-    fn settle(&self, outcome: Outcome, ending: &Ending, error: Option<&UpstreamError>) -> (Usage, Cost, CostBasis) {
-        let refused = outcome == Outcome::Failed && error.is_some_and(|e| !e.maybe_billed) && ending.usage.is_none();
+    fn settle(
+        &self,
+        outcome: Outcome,
+        ending: &Ending,
+        error: Option<&UpstreamError>,
+    ) -> (Usage, Cost, CostBasis) {
+        let refused =
+            outcome == Outcome::Failed && error.is_some_and(|e| !e.maybe_billed) && ending.usage.is_none();
         if refused || !self.sent {
             let nothing = Usage { basis: Basis::Estimated, ..Usage::default() };
             return (nothing, Cost::Known(Vec::new()), CostBasis::Free);
@@ -362,7 +383,12 @@ fn baseline(flagship: &Target, usage: &Usage, context: &Context) -> Option<Money
     if let Some(total) = flagship.offer.price(usage, context).total() {
         return Some(total);
     }
-    let plain = Usage { input: usage.total_input(), output: usage.total_output(), basis: usage.basis, ..Usage::default() };
+    let plain = Usage {
+        input: usage.total_input(),
+        output: usage.total_output(),
+        basis: usage.basis,
+        ..Usage::default()
+    };
     flagship.offer.price(&plain, context).total()
 }
 

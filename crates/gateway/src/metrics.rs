@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicU64, AtomicI64};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use catalog::{Money, Usage};
 use ledger::{Outcome, RequestOpen};
@@ -75,7 +75,9 @@ pub struct Metrics {
 }
 
 fn seconds() -> Histogram {
-    Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0])
+    Histogram::new([
+        0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+    ])
 }
 
 impl Default for Metrics {
@@ -120,19 +122,35 @@ impl Metrics {
             self.ttft_seconds.clone(),
         );
         r.register("tokens", "Tokens by target and kind", self.tokens.clone());
-        r.register("cost_usd", "Cost of upstream calls in US dollars; exact sums are in the ledger", self.cost.clone());
+        r.register(
+            "cost_usd",
+            "Cost of upstream calls in US dollars; exact sums are in the ledger",
+            self.cost.clone(),
+        );
         r.register("unpriced_attempts", "Upstream calls whose price is unknown", self.unpriced.clone());
-        r.register("checks_undecided", "Answers released because a check could not decide in time", self.undecided.clone());
+        r.register(
+            "checks_undecided",
+            "Answers released because a check could not decide in time",
+            self.undecided.clone(),
+        );
         r.register("requests_in_flight", "Client requests being served", self.in_flight.clone());
         r.register("breaker_open", "1 while a target's breaker is open, else 0", self.breaker.clone());
-        r.register("ledger_queued_rows", "Rows handed in and not yet in the store", self.ledger_queue.clone());
+        r.register(
+            "ledger_queued_rows",
+            "Rows handed in and not yet in the store",
+            self.ledger_queue.clone(),
+        );
         r.register_with_unit(
             "ledger_lag",
             "Age of the oldest row not yet in the store",
             Unit::Seconds,
             self.ledger_lag.clone(),
         );
-        r.register("ledger_lost_rows", "Rows that could not be written since start", self.ledger_lost.clone());
+        r.register(
+            "ledger_lost_rows",
+            "Rows that could not be written since start",
+            self.ledger_lost.clone(),
+        );
     }
 
     fn target(&self, target: &Target) -> String {

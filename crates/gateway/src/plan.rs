@@ -72,7 +72,8 @@ impl Estimate {
         let view = &inputs.request.view;
         let output = view.max_output_tokens.unwrap_or(ASSUMED_OUTPUT).min(ASSUMED_OUTPUT);
         let usage = Usage { input: inputs.input_tokens, output, basis: Basis::Estimated, ..Usage::default() };
-        let context = Context { tier: tier(view.service_tier.as_deref()), region: None, at: Timestamp::now() };
+        let context =
+            Context { tier: tier(view.service_tier.as_deref()), region: None, at: Timestamp::now() };
         Self { usage, context, now: Instant::now() }
     }
 

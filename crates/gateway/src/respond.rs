@@ -64,7 +64,9 @@ impl Refusal {
     fn parts(&self) -> (StatusCode, &'static str, Option<String>, Option<String>, String) {
         let invalid = "invalid_request_error";
         match self {
-            Self::BadRequest(e) => (StatusCode::BAD_REQUEST, invalid, None, e.param.clone(), e.message.clone()),
+            Self::BadRequest(e) => {
+                (StatusCode::BAD_REQUEST, invalid, None, e.param.clone(), e.message.clone())
+            }
             Self::UnknownModel(e) => {
                 let near = match e.nearest.as_slice() {
                     [] => String::new(),
@@ -119,7 +121,10 @@ impl Refusal {
                 headers.insert("x-tollgate-attempts", HeaderValue::from(*attempts));
                 if let Some(wait) = retry_after {
                     let seconds = wait.as_millis().div_ceil(1000);
-                    headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
+                    headers.insert(
+                        header::RETRY_AFTER,
+                        HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
+                    );
                 }
             }
             Self::Door { status, .. } if *status == StatusCode::SERVICE_UNAVAILABLE => {
@@ -143,7 +148,9 @@ fn upstream_parts(
         K::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
         K::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),
         K::ModelNotFound => (StatusCode::NOT_FOUND, "invalid_request_error"),
-        K::ContextLength | K::ContentPolicy | K::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request_error"),
+        K::ContextLength | K::ContentPolicy | K::BadRequest => {
+            (StatusCode::BAD_REQUEST, "invalid_request_error")
+        }
     };
     let code = match error.kind {
         K::ContextLength => "context_length_exceeded".to_owned(),

@@ -171,7 +171,9 @@ fn status(status: StatusCode) -> Response<Body> {
 
 fn text(text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::Full(Full::new(Bytes::from_static(text.as_bytes()))));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 

@@ -102,7 +102,12 @@ const GATHER: usize = 64 * 1024;
 
 impl AnswerStream {
     /// Takes over at the commit point.
-    pub fn new(committed: Committed, request: RequestMeter, writer: Box<dyn Writer>, on_end: Option<OnEnd>) -> Self {
+    pub fn new(
+        committed: Committed,
+        request: RequestMeter,
+        writer: Box<dyn Writer>,
+        on_end: Option<OnEnd>,
+    ) -> Self {
         Self {
             attempt: Some(committed.attempt),
             events: committed.events,
@@ -160,7 +165,11 @@ impl AnswerStream {
         let ending = attempt.reply.end();
         if !ending.complete {
             self.attempt = Some(attempt);
-            let error = UpstreamError::new(ErrorKind::Truncated, Some(200), "the upstream's stream ended before its end");
+            let error = UpstreamError::new(
+                ErrorKind::Truncated,
+                Some(200),
+                "the upstream's stream ended before its end",
+            );
             self.broke(&error);
             return;
         }
@@ -207,7 +216,8 @@ impl http_body::Body for AnswerStream {
             return Poll::Ready(None);
         }
         if this.deadline.as_mut().poll(cx).is_ready() {
-            let error = UpstreamError::new(ErrorKind::Timeout, Some(200), "the request's total deadline passed");
+            let error =
+                UpstreamError::new(ErrorKind::Timeout, Some(200), "the request's total deadline passed");
             this.broke(&error);
         } else if !this.advance(cx) {
             return Poll::Pending;

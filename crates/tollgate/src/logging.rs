@@ -25,7 +25,8 @@ pub fn start(format: Format) {
         "trace" => "trace",
         _ => "info",
     };
-    let ours = ["tollgate", "tollgate_gateway", "tollgate_ledger"].map(|name| format!("{name}={level}")).join(",");
+    let ours =
+        ["tollgate", "tollgate_gateway", "tollgate_ledger"].map(|name| format!("{name}={level}")).join(",");
     let filter = EnvFilter::new(format!("warn,{ours}"));
     let to_stderr = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start (tests) keeps the first subscriber.

@@ -43,9 +43,7 @@ fn bad(error: impl std::fmt::Display) -> Problem {
 impl Asked {
     fn period(&self) -> Result<Period, Problem> {
         let now = Timestamp::now();
-        let time = |text: &Option<String>| {
-            text.as_deref().map(|text| moment(text, now)).transpose()
-        };
+        let time = |text: &Option<String>| text.as_deref().map(|text| moment(text, now)).transpose();
         Ok(Period { since: time(&self.since)?, until: time(&self.until)? })
     }
 
@@ -60,7 +58,9 @@ impl Asked {
     }
 
     fn spend(&self, caller: &Caller) -> Result<SpendQuery, Problem> {
-        let by = words(self.by.as_deref()).map(|word| word.parse::<By>().map_err(bad)).collect::<Result<Vec<_>, _>>()?;
+        let by = words(self.by.as_deref())
+            .map(|word| word.parse::<By>().map_err(bad))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(SpendQuery { by, period: self.period()?, filter: self.filter(caller)?, ..SpendQuery::default() })
     }
 }
@@ -75,7 +75,9 @@ fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
     }
     let ago: jiff::SignedDuration = match text.strip_suffix('d').map(str::parse::<i64>) {
         Some(Ok(days)) => jiff::SignedDuration::from_hours(days.saturating_mul(24)),
-        _ => text.parse().map_err(|_| bad(format!("`{text}` is no time: use 24h, 7d, a date or RFC 3339")))?,
+        _ => {
+            text.parse().map_err(|_| bad(format!("`{text}` is no time: use 24h, 7d, a date or RFC 3339")))?
+        }
     };
     now.checked_sub(ago).map_err(bad)
 }
@@ -97,7 +99,9 @@ where
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the ledger cannot be read: {error}"))),
+        Ok(Err(error)) => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the ledger cannot be read: {error}")))
+        }
         Err(error) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }
@@ -159,7 +163,12 @@ pub(super) async fn one(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Val
 }
 
 /// Rows of a breakdown by one dimension, for the pages.
-pub(super) async fn spend_table(app: &Arc<App>, caller: &Caller, by: &str, since: &str) -> Result<Vec<Value>, Problem> {
+pub(super) async fn spend_table(
+    app: &Arc<App>,
+    caller: &Caller,
+    by: &str,
+    since: &str,
+) -> Result<Vec<Value>, Problem> {
     let asked = Asked { by: Some(by.to_owned()), since: Some(since.to_owned()), ..Asked::default() };
     let query = asked.spend(caller)?;
     let spend = value(&read(app, move |reader| reader.spend(&query)).await?)?;

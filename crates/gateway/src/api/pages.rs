@@ -20,27 +20,33 @@ pub(super) async fn style() -> Response {
 }
 
 /// `GET /`: the last 24 hours.
-pub(super) async fn overview(State(app): State<Arc<App>>, Reader(caller): Reader) -> Result<Html<String>, Problem> {
+pub(super) async fn overview(
+    State(app): State<Arc<App>>,
+    Reader(caller): Reader,
+) -> Result<Html<String>, Problem> {
     let since = "24h";
     let routes = ledger::spend_table(&app, &caller, "route", since).await?;
     let targets = ledger::spend_table(&app, &caller, "target", since).await?;
     let recent = ledger::recent(&app, &caller, 25).await?;
     let health = app.health.snapshot(Instant::now());
     let stats = app.ledger.stats();
-    Ok(page("Overview", &html! {
-        p.notice { "Last 24 hours. Savings are estimates against one direct call to the route's flagship." }
-        @if stats.lost > 0 { p.notice.bad { (stats.lost) " ledger rows could not be written since the start." } }
-        @if let Some(error) = &stats.last_error { p.notice.bad { "Ledger: " (error) } }
-        (totals(&routes))
-        h2 { "By route" }
-        (spend(&routes, "route"))
-        h2 { "By target" }
-        (spend(&targets, "target"))
-        h2 { "Vendors" }
-        (breakers(&health))
-        h2 { "Recent requests" }
-        (requests(&recent))
-    }))
+    Ok(page(
+        "Overview",
+        &html! {
+            p.notice { "Last 24 hours. Savings are estimates against one direct call to the route's flagship." }
+            @if stats.lost > 0 { p.notice.bad { (stats.lost) " ledger rows could not be written since the start." } }
+            @if let Some(error) = &stats.last_error { p.notice.bad { "Ledger: " (error) } }
+            (totals(&routes))
+            h2 { "By route" }
+            (spend(&routes, "route"))
+            h2 { "By target" }
+            (spend(&targets, "target"))
+            h2 { "Vendors" }
+            (breakers(&health))
+            h2 { "Recent requests" }
+            (requests(&recent))
+        },
+    ))
 }
 
 /// `GET /requests/{id}`: one request with every attempt and its decision.
@@ -52,23 +58,26 @@ pub(super) async fn request(
     let request = ledger::one(&app, &caller, &id).await?;
     let pretty = |v: &Value| serde_json::to_string_pretty(v).unwrap_or_default();
     let attempts = request.get("attempts").and_then(Value::as_array).cloned().unwrap_or_default();
-    Ok(page("Request", &html! {
-        h2 { "Request " (id) }
-        dl.tiles {
-            @for key in ["status", "reason", "route", "model", "cost_usd", "saving_usd"] {
-                div { dt { (key) } dd { (cell(&request, key)) } }
+    Ok(page(
+        "Request",
+        &html! {
+            h2 { "Request " (id) }
+            dl.tiles {
+                @for key in ["status", "reason", "route", "model", "cost_usd", "saving_usd"] {
+                    div { dt { (key) } dd { (cell(&request, key)) } }
+                }
             }
-        }
-        h2 { "Attempts" }
-        div.scroll { table {
-            thead { tr { @for head in ["target", "outcome", "status", "ttft_ms", "duration_ms", "cost_usd"] { th { (head) } } } }
-            tbody { @for attempt in &attempts { tr {
-                @for key in ["target", "outcome", "status", "ttft_ms", "duration_ms", "cost_usd"] { td { (cell(attempt, key)) } }
-            } } }
-        } }
-        h2 { "Record" }
-        pre { (pretty(&request)) }
-    }))
+            h2 { "Attempts" }
+            div.scroll { table {
+                thead { tr { @for head in ["target", "outcome", "status", "ttft_ms", "duration_ms", "cost_usd"] { th { (head) } } } }
+                tbody { @for attempt in &attempts { tr {
+                    @for key in ["target", "outcome", "status", "ttft_ms", "duration_ms", "cost_usd"] { td { (cell(attempt, key)) } }
+                } } }
+            } }
+            h2 { "Record" }
+            pre { (pretty(&request)) }
+        },
+    ))
 }
 
 fn page(title: &str, body: &Markup) -> Html<String> {
@@ -110,7 +119,11 @@ fn count(rows: &[Value], key: &str) -> u64 {
 
 fn totals(rows: &[Value]) -> Markup {
     let spent = money(rows, "cost_usd").map_or("unknown".to_owned(), |m| format!("${m}"));
-    let known = rows.iter().filter(|r| r.get("saving_usd").is_some_and(Value::is_string)).cloned().collect::<Vec<_>>();
+    let known = rows
+        .iter()
+        .filter(|r| r.get("saving_usd").is_some_and(Value::is_string))
+        .cloned()
+        .collect::<Vec<_>>();
     let saved = money(&known, "saving_usd").map_or("–".to_owned(), |m| format!("${m}"));
     html! {
         dl.tiles {

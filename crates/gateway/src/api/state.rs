@@ -18,10 +18,16 @@ use crate::explain;
 use crate::respond::Refusal;
 
 /// `POST /api/v1/explain`: a chat body in, the decision out; no call is made.
-pub(super) async fn explain(State(app): State<Arc<App>>, _: Reader, body: Bytes) -> Result<Json<Value>, Problem> {
+pub(super) async fn explain(
+    State(app): State<Arc<App>>,
+    _: Reader,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
     let config = app.config.load();
     let explained = explain::explain(&config, &app.health, body).map_err(|e| problem(&e))?;
-    serde_json::to_value(&explained).map(Json).map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
+    serde_json::to_value(&explained)
+        .map(Json)
+        .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
 }
 
 fn problem(refusal: &Refusal) -> Problem {
@@ -87,7 +93,11 @@ struct ModelRow {
 }
 
 /// `GET /api/v1/models?q=&provider=`: the catalogue's models at the configured vendors.
-pub(super) async fn models(State(app): State<Arc<App>>, _: Reader, Query(search): Query<Search>) -> Json<Value> {
+pub(super) async fn models(
+    State(app): State<Arc<App>>,
+    _: Reader,
+    Query(search): Query<Search>,
+) -> Json<Value> {
     let config = app.config.load();
     let rows: Vec<ModelRow> = offers(&config, &search)
         .map(|offer| ModelRow {
@@ -114,9 +124,14 @@ fn offers<'c>(
 }
 
 /// `GET /api/v1/prices?q=&provider=`: what a million plain tokens cost now, per bucket.
-pub(super) async fn prices(State(app): State<Arc<App>>, _: Reader, Query(search): Query<Search>) -> Json<Value> {
+pub(super) async fn prices(
+    State(app): State<Arc<App>>,
+    _: Reader,
+    Query(search): Query<Search>,
+) -> Json<Value> {
     let config = app.config.load();
-    let context = catalog::Context { tier: catalog::Tier::Standard, region: None, at: jiff::Timestamp::now() };
+    let context =
+        catalog::Context { tier: catalog::Tier::Standard, region: None, at: jiff::Timestamp::now() };
     let usage = catalog::Usage { input: 1, output: 1, cache_read: 1, ..catalog::Usage::default() };
     let rows: Vec<Value> = offers(&config, &search)
         .map(|offer| {
@@ -162,7 +177,10 @@ pub(super) async fn metrics(
 ) -> Result<Response, Problem> {
     let admin = asking.caller.as_ref().is_some_and(crate::inbound::Caller::reads_all);
     if !admin && !asking.peer.ip().to_canonical().is_loopback() {
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "metrics need the admin token from outside loopback"));
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "metrics need the admin token from outside loopback",
+        ));
     }
     let text = app.metrics.encode(&app.health.snapshot(Instant::now()), &app.ledger.stats());
     let text = text.map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;

@@ -6,7 +6,7 @@ use catalog::{Basis, Usage};
 use ledger::Outcome;
 use router::{Gate, Until, Verdict};
 use tokio::time::{Instant, timeout_at};
-use wire::{Answer, Chunk, Choice, Content, Endpoint, ErrorKind, Finish, Part, Unsupported, UpstreamError};
+use wire::{Answer, Choice, Chunk, Content, Endpoint, ErrorKind, Finish, Part, Unsupported, UpstreamError};
 
 use super::{Answered, Call, Gating};
 use crate::config::{Target, WhenUnwritable};
@@ -39,7 +39,12 @@ pub enum Try {
 
 impl Call {
     /// Makes one call. `gate`: run the route's checks.
-    pub(super) async fn attempt(&mut self, target: &Arc<Target>, admission: Admission, gate: Option<Gating>) -> Try {
+    pub(super) async fn attempt(
+        &mut self,
+        target: &Arc<Target>,
+        admission: Admission,
+        gate: Option<Gating>,
+    ) -> Try {
         let moved = self.bound_to.as_deref().is_some_and(|bound| bound != target.id);
         let endpoint = Endpoint {
             model: &target.offer.model,
@@ -50,7 +55,10 @@ impl Call {
         };
         let begun = match wire::wire(target.host.dialect) {
             Some(wire) => wire.begin(&self.request, &endpoint),
-            None => Err(Unsupported { field: "model".to_owned(), why: "its dialect is not in this build".to_owned() }),
+            None => Err(Unsupported {
+                field: "model".to_owned(),
+                why: "its dialect is not in this build".to_owned(),
+            }),
         };
         let sent = match begun {
             Ok(sent) => sent,
@@ -59,16 +67,23 @@ impl Call {
                 return Try::Unsupported(unsupported);
             }
         };
-        let (mut meter, intent) = AttemptMeter::open(&self.app, &self.meter.open, &self.meter.tally, AttemptStart {
-            target: Arc::clone(target),
-            admission,
-            reply: sent.reply,
-            seq: self.meter.attempts,
-            estimate: self.expected_usage(),
-            tier: self.tier,
-            catalogue_version: Arc::from(self.config.catalogue.version()),
-        });
-        if self.app.ledger.intent(intent).await.is_err() && self.config.when_unwritable == WhenUnwritable::Refuse {
+        let (mut meter, intent) = AttemptMeter::open(
+            &self.app,
+            &self.meter.open,
+            &self.meter.tally,
+            AttemptStart {
+                target: Arc::clone(target),
+                admission,
+                reply: sent.reply,
+                seq: self.meter.attempts,
+                estimate: self.expected_usage(),
+                tier: self.tier,
+                catalogue_version: Arc::from(self.config.catalogue.version()),
+            },
+        );
+        if self.app.ledger.intent(intent).await.is_err()
+            && self.config.when_unwritable == WhenUnwritable::Refuse
+        {
             let error = UpstreamError::new(ErrorKind::Overloaded, None, "the ledger cannot be written");
             return Try::Failed(UpstreamError { retry: wire::Retry::Never, ..error });
         }
@@ -119,7 +134,8 @@ impl Call {
         if self.request.view.stream && is_sse {
             return self.read_stream(meter, reply.body, dropped, gate, started).await;
         }
-        let body = match timeout_at(self.deadline, reply.body.collect(self.config.limits.answer_bytes)).await {
+        let body = match timeout_at(self.deadline, reply.body.collect(self.config.limits.answer_bytes)).await
+        {
             Ok(Ok(body)) => body,
             Ok(Err(error)) => return failed(meter, error),
             Err(_) => return failed(meter, total_deadline()),
@@ -127,14 +143,24 @@ impl Call {
         match meter.reply.whole(&reply.headers, body) {
             Err(error) => failed(meter, error),
             Ok(_) if self.request.view.stream => {
-                let error = UpstreamError::new(ErrorKind::Garbled, Some(200), "asked for a stream, got a whole answer");
+                let error = UpstreamError::new(
+                    ErrorKind::Garbled,
+                    Some(200),
+                    "asked for a stream, got a whole answer",
+                );
                 failed(meter, error)
             }
             Ok(answer) => self.check_whole(meter, answer, dropped, gate),
         }
     }
 
-    fn check_whole(&mut self, mut meter: AttemptMeter, answer: Answer, dropped: Vec<String>, gate: Option<Gating>) -> Try {
+    fn check_whole(
+        &mut self,
+        mut meter: AttemptMeter,
+        answer: Answer,
+        dropped: Vec<String>,
+        gate: Option<Gating>,
+    ) -> Try {
         let route = self.route.clone();
         if let (Some(route), Some(_), Content::Choices(choices)) = (&route, gate, &answer.content) {
             let format = self.request.response_format();
@@ -283,7 +309,10 @@ impl Holder {
     }
 
     /// Reads one event and says what to do now.
-    async fn read_one(&mut self, gate: Option<&mut (Gate<'_>, router::HoldBack)>) -> Result<Verdict, UpstreamError> {
+    async fn read_one(
+        &mut self,
+        gate: Option<&mut (Gate<'_>, router::HoldBack)>,
+    ) -> Result<Verdict, UpstreamError> {
         let waiting = if self.content { self.hold_until.unwrap_or(self.total) } else { self.first_byte };
         let Some(events) = self.events.as_mut() else { return Ok(Verdict::Release) };
         let event = match timeout_at(waiting.min(self.total), events.next()).await {
@@ -292,7 +321,11 @@ impl Holder {
                 return Ok(gate.map_or(Verdict::Undecided, |(gate, _)| gate.expired()));
             }
             Err(_) => {
-                return Err(UpstreamError::new(ErrorKind::Timeout, Some(200), "no content came before the deadline"));
+                return Err(UpstreamError::new(
+                    ErrorKind::Timeout,
+                    Some(200),
+                    "no content came before the deadline",
+                ));
             }
         };
         let Some(event) = event else { return self.ended(gate) };
@@ -302,7 +335,8 @@ impl Holder {
             let content = self.held.iter().skip(from).any(|c| c.content);
             return Ok(if content { self.committable() } else { Verdict::Hold });
         };
-        self.hold_until.get_or_insert_with(|| Instant::now() + std::time::Duration::from_millis(hold.ms.into()));
+        self.hold_until
+            .get_or_insert_with(|| Instant::now() + std::time::Duration::from_millis(hold.ms.into()));
         Ok(self.check(from, gate, hold))
     }
 

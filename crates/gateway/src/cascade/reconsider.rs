@@ -49,7 +49,8 @@ pub(super) fn with_answer(request: &Request, answer: &str) -> Result<Request, Ba
     }
     body.push(b'}');
     let door = wire::door(request.dialect);
-    let door = door.ok_or_else(|| BadRequest { param: None, message: "dialect not in this build".to_owned() })?;
+    let door =
+        door.ok_or_else(|| BadRequest { param: None, message: "dialect not in this build".to_owned() })?;
     let mut again = door.read(request.op, Bytes::from(body))?;
     again.received_at_unix = request.received_at_unix;
     Ok(again)

@@ -73,12 +73,7 @@ struct Planned {
     input_tokens: u64,
 }
 
-fn decide(
-    app: &App,
-    request: &Request,
-    resolved: &Resolved,
-    head: &Head,
-) -> Result<Planned, Refusal> {
+fn decide(app: &App, request: &Request, resolved: &Resolved, head: &Head) -> Result<Planned, Refusal> {
     let session = session(app, request, head);
     let bound_to = if request.view.bound { app.affinity.target(session) } else { None };
     let input_tokens = estimate_tokens(request.view.text_bytes);

@@ -30,7 +30,9 @@ pub fn list(config: &Config) -> Bytes {
     let offers: Vec<(String, &str)> = config
         .hosts
         .keys()
-        .flat_map(|host| config.catalogue.offers(host).into_iter().map(move |offer| (offer.target(), host.as_str())))
+        .flat_map(|host| {
+            config.catalogue.offers(host).into_iter().map(move |offer| (offer.target(), host.as_str()))
+        })
         .collect();
     let own = config.routes.keys().chain(config.models.keys()).map(|name| model(name, "tollgate"));
     let data = own.chain(offers.iter().map(|(id, host)| model(id, host))).collect();

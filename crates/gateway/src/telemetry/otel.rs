@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
-use opentelemetry::trace::{SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags};
+use opentelemetry::trace::{
+    SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags,
+};
 use opentelemetry::trace::{TraceId, TraceState, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError};
@@ -64,7 +66,11 @@ impl Instruments {
             old_usage: names
                 .old()
                 .then(|| meter.u64_histogram(names::OLD_TOKEN_USAGE).with_unit("{token}").build()),
-            usage: if names.new() { counters.map(|(of, name)| (of, counter(name))).into() } else { Vec::new() },
+            usage: if names.new() {
+                counters.map(|(of, name)| (of, counter(name))).into()
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -114,14 +120,17 @@ impl Exporter {
             .with_endpoint(format!("{endpoint}/v1/metrics"))
             .build()
             .map_err(|e| e.to_string())?;
-        let spans = SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build();
-        let metrics = SdkMeterProvider::builder().with_periodic_exporter(metrics).with_resource(resource).build();
+        let spans =
+            SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build();
+        let metrics =
+            SdkMeterProvider::builder().with_periodic_exporter(metrics).with_resource(resource).build();
         let instruments = Instruments::new(&metrics.meter("tollgate"), options.names);
         Ok(Self { tracer: spans.tracer("tollgate"), spans, metrics, instruments, names: options.names })
     }
 
     pub(super) fn request(&self, op: &'static str, headers: &http::HeaderMap) -> Context {
-        let parent = parent(headers).map_or_else(Context::new, |p| Context::new().with_remote_span_context(p));
+        let parent =
+            parent(headers).map_or_else(Context::new, |p| Context::new().with_remote_span_context(p));
         let builder = SpanBuilder::from_name(names::operation(op)).with_kind(SpanKind::Server);
         let span = self.tracer.build_with_context(builder, &parent);
         parent.with_span(span)
@@ -137,7 +146,8 @@ impl Exporter {
             KeyValue::new(names::SERVER_PORT, i64::from(attempt.target.host.port)),
         ];
         if self.names.old() {
-            attributes.push(KeyValue::new(names::OLD_SYSTEM, names::provider(&attempt.target.host.id).to_owned()));
+            attributes
+                .push(KeyValue::new(names::OLD_SYSTEM, names::provider(&attempt.target.host.id).to_owned()));
         }
         if let Some(error) = attempt.error {
             attributes.push(KeyValue::new(names::ERROR_TYPE, error));
@@ -240,7 +250,9 @@ impl HttpClient for Otlp {
     async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
         let sending = self.runtime.spawn(async move {
             let limit = Duration::from_secs(10);
-            tokio::time::timeout(limit, send(request)).await.map_err(|_| HttpError::from("no answer within 10 s"))?
+            tokio::time::timeout(limit, send(request))
+                .await
+                .map_err(|_| HttpError::from("no answer within 10 s"))?
         });
         sending.await?
     }
@@ -249,7 +261,9 @@ impl HttpClient for Otlp {
 async fn send(request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
     let uri = request.uri().clone();
     if uri.scheme_str() != Some("http") {
-        return Err("only http:// collectors are supported; put a local collector in front of a remote one".into());
+        return Err(
+            "only http:// collectors are supported; put a local collector in front of a remote one".into()
+        );
     }
     let host = uri.host().ok_or("the endpoint has no host")?.to_owned();
     let port = uri.port_u16().unwrap_or(80);

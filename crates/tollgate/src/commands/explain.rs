@@ -34,7 +34,8 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let file = place::config_file(global);
     let data_dir = place::data_dir(global, file.as_deref())?;
     let prices = data_dir.clone();
-    let origin = Origin::reading(file, Some(data_dir))?.with_catalogue(move || catalogue::with_updates(&prices));
+    let origin =
+        Origin::reading(file, Some(data_dir))?.with_catalogue(move || catalogue::with_updates(&prices));
     let config = match origin.load(1, Timestamp::now()) {
         Ok(config) => config,
         Err(errors) => anyhow::bail!("{errors}"),
@@ -72,7 +73,8 @@ fn body(args: &Args) -> anyhow::Result<Vec<u8>> {
 
 fn told(explained: &Explained) -> String {
     let decision = &explained.decision;
-    let mut lines = vec![format!("{} → {}", explained.model, explained.first.first().map_or("–", String::as_str))];
+    let mut lines =
+        vec![format!("{} → {}", explained.model, explained.first.first().map_or("–", String::as_str))];
     let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
     lines.push(format!("  reason      {}", decision.reason));
     lines.push(format!("  input       about {} tokens", decision.input_tokens));

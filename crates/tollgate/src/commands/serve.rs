@@ -38,7 +38,8 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let file = place::config_file(global);
     let data_dir = place::data_dir(global, file.as_deref())?;
     let prices = data_dir.clone();
-    let origin = Origin::serving(file, data_dir.clone())?.with_catalogue(move || catalogue::with_updates(&prices));
+    let origin =
+        Origin::serving(file, data_dir.clone())?.with_catalogue(move || catalogue::with_updates(&prices));
     let store = match ConfigStore::open(origin) {
         Ok(store) => Arc::new(store),
         Err(errors) => {
@@ -49,13 +50,21 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let (ledger, recovery) = Ledger::open(&data_dir, ledger::Options::default())?;
     if recovery.unknown_attempts > 0 {
         let attempts = recovery.unknown_attempts;
-        tracing::warn!(attempts, "a crash left attempts open: recorded as `unknown` with their cost estimated");
+        tracing::warn!(
+            attempts,
+            "a crash left attempts open: recorded as `unknown` with their cost estimated"
+        );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(&args, store, ledger, &data_dir))
 }
 
-async fn serve(args: &Args, store: Arc<ConfigStore>, ledger: Ledger, data_dir: &Path) -> anyhow::Result<ExitCode> {
+async fn serve(
+    args: &Args,
+    store: Arc<ConfigStore>,
+    ledger: Ledger,
+    data_dir: &Path,
+) -> anyhow::Result<ExitCode> {
     let config = store.load();
     let listen = guarded(&config, args.listen)?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
@@ -108,7 +117,8 @@ fn greet(config: &Config, addr: SocketAddr, data_dir: &Path) {
     let vendors: Vec<&str> = config.hosts.keys().map(String::as_str).collect();
     let routes: Vec<&str> = config.routes.keys().map(String::as_str).collect();
     let file = config.file.as_deref().map_or("none (zero config)".to_owned(), |f| f.display().to_string());
-    let model = routes.first().copied().or_else(|| config.models.keys().next().map(String::as_str)).unwrap_or("auto");
+    let model =
+        routes.first().copied().or_else(|| config.models.keys().next().map(String::as_str)).unwrap_or("auto");
     let key = if config.keys.is_empty() { "" } else { " -H 'authorization: Bearer YOUR_KEY'" };
     let text = format!(
         "tollgate {version} on http://{addr}\n\
@@ -150,7 +160,8 @@ mod tests {
 
     #[test]
     fn a_public_address_needs_keys() {
-        let config = Config::from_toml("[providers.openai]\napi_key = \"sk-test-0123456789abcdef\"\n").unwrap();
+        let config =
+            Config::from_toml("[providers.openai]\napi_key = \"sk-test-0123456789abcdef\"\n").unwrap();
         let public: SocketAddr = "0.0.0.0:4000".parse().unwrap();
         assert!(guarded(&config, Some(public)).unwrap_err().to_string().contains("keys create"));
         assert!(guarded(&config, None).unwrap().ip().is_loopback());

@@ -1,0 +1,72 @@
+//! The thinnest path that works: a client, the gate, a simulated vendor, the ledger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::config::Config;
+use gateway::config::store::ConfigStore;
+use ledger::{Ledger, Reader, RequestQuery, SpendQuery};
+use serde_json::json;
+use sim::{Sim, VendorSpec};
+use tollgate_tests::Client;
+
+async fn gate(toml: &str, dir: &std::path::Path) -> gateway::Running {
+    let config = Config::from_toml(toml).unwrap_or_else(|errors| panic!("{errors}"));
+    let (ledger, _) = Ledger::open(dir, ledger::Options::default()).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    gateway::start(gateway::StartOptions {
+        config: Arc::new(ConfigStore::fixed(config)),
+        ledger,
+        listener,
+        data_dir: dir.to_owned(),
+        admin_token: "admin".to_owned(),
+        telemetry: gateway::telemetry::Telemetry::default(),
+        grace: Duration::from_secs(5),
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_call_fails_over_is_answered_and_lands_in_the_ledger() {
+    let (north, south) = (
+        Sim::start(VendorSpec::openai("north")).await.unwrap(),
+        Sim::start(VendorSpec::openai("south")).await.unwrap(),
+    );
+    let toml = format!(
+        "[providers.north]\nwire = \"openai\"\nbase_url = \"{}\"\napi_key = \"k-north-000000\"\nallow_private = true\n\
+         [providers.south]\nwire = \"openai\"\nbase_url = \"{}\"\napi_key = \"k-south-000000\"\nallow_private = true\n\
+         [models.cheap]\ntargets = [\"north/m\", \"south/m\"]\n",
+        north.base_url(),
+        south.base_url(),
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let gate = gate(&toml, dir.path()).await;
+    let client = Client::new(gate.addr());
+    let ask = |stream: bool| json!({"model": "cheap", "stream": stream, "messages": [{"role": "user", "content": "hello [[len:20]]"}]});
+
+    let whole = client.post("/v1/chat/completions", &ask(false)).await;
+    assert_eq!(
+        (whole.status.as_u16(), whole.header("x-tollgate-model")),
+        (200, "north/m"),
+        "{}",
+        whole.text()
+    );
+    let mut stream = client.stream("/v1/chat/completions", &ask(true)).await;
+    assert_eq!(stream.data().await.last().map(String::as_str), Some("[DONE]"));
+    north.kill().await;
+    let saved = client.post("/v1/chat/completions", &ask(false)).await;
+    assert_eq!(
+        (saved.status.as_u16(), saved.header("x-tollgate-model")),
+        (200, "south/m"),
+        "{}",
+        saved.text()
+    );
+    assert_eq!(saved.header("x-tollgate-attempts"), "2");
+
+    gate.shutdown().await;
+    let reader = Reader::open(dir.path()).unwrap();
+    let page = reader.requests(&RequestQuery::default()).unwrap();
+    assert_eq!(page.requests.iter().map(|r| r.attempts.len()).collect::<Vec<_>>(), [2, 1, 1]);
+    let spend = reader.spend(&SpendQuery::default()).unwrap();
+    assert_eq!((spend.total.requests, spend.total.attempts, spend.total.output_tokens), (3, 4, 60));
+}
