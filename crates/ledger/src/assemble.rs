@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::codec::{self, Record};
+use crate::codec::{self, Kind};
 use crate::{AttemptId, RequestId};
 
 /// One attempt's records.
@@ -48,26 +48,25 @@ impl Assembler {
     ///
     /// `live`: a repetition (carried into a newer segment) says nothing new to the one who carried it.
     pub fn apply(&mut self, payload: &[u8], segment: u64, live: bool, ready: &mut Vec<Ready>) -> bool {
-        let Some((request, carried)) = codec::peek(payload) else { return false };
+        let Some((kind, request, carried)) = codec::peek(payload) else { return false };
         if live && carried {
             return true;
         }
-        match codec::decode(payload) {
-            None => return false,
-            Some(Record::Intent(intent)) => {
-                if carried && self.withdrawn.contains(&intent.id) {
+        match kind {
+            Kind::Intent(id) => {
+                if carried && self.withdrawn.contains(&id) {
                     return true;
                 }
-                self.entry(request, segment).part(intent.id).intent = Some(payload.into());
+                self.entry(request, segment).part(id).intent = Some(payload.into());
             }
-            Some(Record::AttemptClose(close)) => {
+            Kind::AttemptClose(id) => {
                 let open = self.entry(request, segment);
-                open.part(close.id).close = Some(payload.into());
+                open.part(id).close = Some(payload.into());
                 if open.ended {
                     self.hand_on(request, None, ready);
                 }
             }
-            Some(Record::Withdraw { id }) => {
+            Kind::Withdraw(id) => {
                 if !live {
                     self.withdrawn.insert(id);
                 }
@@ -78,7 +77,7 @@ impl Assembler {
                     }
                 }
             }
-            Some(Record::RequestClose(_)) => self.hand_on(request, Some(payload.into()), ready),
+            Kind::RequestClose => self.hand_on(request, Some(payload.into()), ready),
         }
         true
     }

@@ -3,9 +3,9 @@
 
 use std::ops::AddAssign;
 
-use catalog::{Basis, Money, Usage};
+use catalog::{Basis, Money, PriceLine, Usage};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::assemble::{AttemptParts, Ready};
 use crate::codec::{self, AttemptView, IntentView, OpenView, Record, RequestView};
@@ -41,168 +41,238 @@ impl AddAssign for Added {
     }
 }
 
-/// Inserts a request and its attempts. Errors as SQLite does.
-pub(crate) fn ready(conn: &Connection, ready: &Ready, unclosed: Unclosed) -> rusqlite::Result<Added> {
-    let mut added = Added::default();
-    let close = match ready.close.as_deref().and_then(codec::decode) {
-        Some(Record::RequestClose(close)) => request(conn, &close)?,
-        _ => None,
-    };
-    added.requests = close.is_some().into();
-    let request_no = match close {
-        Some(no) => Some(no),
-        None => request_no(conn, ready.request)?,
-    };
-    let request_no = if let Some(no) = request_no {
-        no
-    } else {
-        added.unknown_requests = 1;
-        unfinished(conn, ready, unclosed)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?
-    };
-    for parts in &ready.attempts {
-        added += attempt(conn, request_no, parts, unclosed)?;
+/// The statements, looked up once for many rows.
+pub(crate) struct Inserts<'c> {
+    conn: &'c Connection,
+    request: CachedStatement<'c>,
+    request_no: CachedStatement<'c>,
+    decision: CachedStatement<'c>,
+    attempt: CachedStatement<'c>,
+}
+
+const REQUEST: &str = "INSERT INTO request (id, client_request_id, started_us, duration_us, ttft_us, key, route,
+    requested_model, op, stream, tags, session, config_version, status, reason, provider, model, attempts,
+    baseline_target, baseline_micro, baseline_rest, saving_micro, saving_rest)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
+  ON CONFLICT (id) DO NOTHING";
+
+const ATTEMPT: &str = "INSERT INTO attempt (id, request_no, seq, provider, model, upstream_key, started_us, duration_us,
+    ttft_us, outcome, status, error, excerpt, served_model, finish, input, cache_read, cache_write_5m, cache_write_1h,
+    input_audio, cache_read_audio, input_image, output, reasoning, output_audio, output_image, web_search,
+    usage_estimated, cost_micro, cost_rest, cost_basis, cost_unknown, vendor_micro, vendor_rest, catalogue_version,
+    price_lines)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+    ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)
+  ON CONFLICT (id) DO NOTHING";
+
+impl<'c> Inserts<'c> {
+    /// Prepares the statements. Errors as SQLite does.
+    pub fn prepare(conn: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            conn,
+            request: conn.prepare_cached(REQUEST)?,
+            request_no: conn.prepare_cached("SELECT no FROM request WHERE id = ?1")?,
+            decision: conn.prepare_cached("INSERT INTO decision (request_no, json) VALUES (?1, ?2)")?,
+            attempt: conn.prepare_cached(ATTEMPT)?,
+        })
     }
-    Ok(added)
-}
 
-/// The row number of a request that is in the store.
-pub(crate) fn request_no(conn: &Connection, id: RequestId) -> rusqlite::Result<Option<i64>> {
-    let mut statement = conn.prepare_cached("SELECT no FROM request WHERE id = ?1")?;
-    statement.query_row([id.to_bytes()], |row| row.get(0)).optional()
-}
-
-/// A request that has no close: what its first intent says of it.
-fn unfinished(conn: &Connection, ready: &Ready, unclosed: Unclosed) -> rusqlite::Result<Option<i64>> {
-    let intents = ready.attempts.iter().filter_map(|a| a.intent.as_deref()).filter_map(codec::decode);
-    let open = intents.into_iter().find_map(|r| if let Record::Intent(i) = r { Some(i.open) } else { None });
-    let ulid_us = ready.request.timestamp_ms().saturating_mul(1000);
-    let close = RequestView {
-        open: open.unwrap_or(OpenView {
-            id: ready.request,
-            client_request_id: None,
-            started_us: int(ulid_us),
-            key: None,
-            route: None,
-            requested_model: "unknown",
-            op: "unknown",
-            stream: false,
-            tags: Vec::new(),
-            session: 0,
-            config_version: 0,
-        }),
-        status: 0,
-        reason: match unclosed {
-            Unclosed::Crashed(_) => Outcome::Unknown.as_str(),
-            Unclosed::Running => RUNNING,
-        },
-        provider: None,
-        model: None,
-        duration_us: None,
-        ttft_us: None,
-        attempts: ready.attempts.len() as u64,
-        saving: None,
-        decision: "",
-    };
-    request(conn, &close)
-}
-
-/// Inserts a request. Returns its row number, `None` when it was there.
-fn request(conn: &Connection, close: &RequestView<'_>) -> rusqlite::Result<Option<i64>> {
-    let open = &close.open;
-    let tags: serde_json::Map<_, _> =
-        open.tags.iter().map(|(k, v)| ((*k).to_owned(), serde_json::Value::from(*v))).collect();
-    let tags = (!tags.is_empty()).then(|| serde_json::Value::from(tags).to_string());
-    let (baseline_micro, baseline_rest) = money(close.saving.as_ref().map(|s| s.baseline_cost));
-    let (saving_micro, saving_rest) = money(close.saving.as_ref().map(|s| s.amount));
-    let mut statement = conn.prepare_cached(
-        "INSERT INTO request (id, client_request_id, started_us, duration_us, ttft_us, key, route, requested_model, op,
-           stream, tags, session, config_version, status, reason, provider, model, attempts, baseline_target,
-           baseline_micro, baseline_rest, saving_micro, saving_rest)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
-         ON CONFLICT (id) DO NOTHING",
-    )?;
-    let inserted = statement.execute(params![
-        open.id.to_bytes(),
-        open.client_request_id,
-        open.started_us,
-        close.duration_us.map(int),
-        close.ttft_us.map(int),
-        open.key,
-        open.route,
-        open.requested_model,
-        open.op,
-        open.stream,
-        tags,
-        open.session.cast_signed(),
-        int(open.config_version),
-        int(close.status),
-        close.reason,
-        close.provider,
-        close.model,
-        int(close.attempts),
-        close.saving.as_ref().map(|s| s.baseline_target),
-        baseline_micro,
-        baseline_rest,
-        saving_micro,
-        saving_rest,
-    ])?;
-    if inserted == 0 {
-        return Ok(None);
+    /// Inserts a request and its attempts. Errors as SQLite does.
+    pub fn ready(&mut self, ready: &Ready, unclosed: Unclosed) -> rusqlite::Result<Added> {
+        let mut added = Added::default();
+        let close = match ready.close.as_deref().and_then(codec::decode) {
+            Some(Record::RequestClose(close)) => self.request(&close)?,
+            _ => None,
+        };
+        added.requests = close.is_some().into();
+        let request_no = match close {
+            Some(no) => Some(no),
+            None => self.request_no(ready.request)?,
+        };
+        let request_no = if let Some(no) = request_no {
+            no
+        } else {
+            added.unknown_requests = 1;
+            self.unfinished(ready, unclosed)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?
+        };
+        for parts in &ready.attempts {
+            added += self.attempt(request_no, parts, unclosed)?;
+        }
+        Ok(added)
     }
-    let no = conn.last_insert_rowid();
-    if !close.decision.is_empty() {
-        let mut statement = conn.prepare_cached("INSERT INTO decision (request_no, json) VALUES (?1, ?2)")?;
-        statement.execute(params![no, close.decision])?;
-    }
-    Ok(Some(no))
-}
 
-fn attempt(
-    conn: &Connection,
-    request_no: i64,
-    parts: &AttemptParts,
-    unclosed: Unclosed,
-) -> rusqlite::Result<Added> {
-    let intent = match parts.intent.as_deref().and_then(codec::decode) {
-        Some(Record::Intent(intent)) => Some(intent),
-        _ => None,
-    };
-    let close = match parts.close.as_deref().and_then(codec::decode) {
-        Some(Record::AttemptClose(close)) => Some(close),
-        _ => None,
-    };
-    let (closed, running) = (close.is_some(), matches!(unclosed, Unclosed::Running));
-    // A call that may still run has used nothing yet that anybody could know.
-    let estimate = intent.as_ref().and_then(|i| i.estimated_cost).filter(|_| !running);
-    let close = close.unwrap_or_else(|| Box::new(without_close(parts.id, intent.as_deref(), estimate)));
-    let cost = if closed { close.cost() } else { estimate };
-    let outcome = if closed || !running { close.outcome.as_str() } else { RUNNING };
-    let Some(no) = attempt_row(conn, request_no, intent.as_deref(), &close, cost, outcome)? else {
-        return Ok(Added::default());
-    };
-    for (line, price) in close.lines.iter().enumerate() {
-        let mut statement = conn.prepare_cached(
-            "INSERT INTO price_line (attempt_no, line, bucket, units, pico_per_unit) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?;
-        statement.execute(params![
-            no,
-            int(line as u64),
-            price.bucket.as_str(),
-            int(price.units),
-            price.pico_per_unit
+    /// The row number of a request that is in the store. Errors as SQLite does.
+    pub fn request_no(&mut self, id: RequestId) -> rusqlite::Result<Option<i64>> {
+        self.request_no.query_row([id.to_bytes()], |row| row.get(0)).optional()
+    }
+
+    /// A request that has no close: what its first intent says of it.
+    fn unfinished(&mut self, ready: &Ready, unclosed: Unclosed) -> rusqlite::Result<Option<i64>> {
+        let intents = ready.attempts.iter().filter_map(|a| a.intent.as_deref()).filter_map(codec::decode);
+        let open =
+            intents.into_iter().find_map(|r| if let Record::Intent(i) = r { Some(i.open) } else { None });
+        let ulid_us = ready.request.timestamp_ms().saturating_mul(1000);
+        let close = RequestView {
+            open: open.unwrap_or(OpenView {
+                id: ready.request,
+                client_request_id: None,
+                started_us: int(ulid_us),
+                key: None,
+                route: None,
+                requested_model: "unknown",
+                op: "unknown",
+                stream: false,
+                tags: Vec::new(),
+                session: 0,
+                config_version: 0,
+            }),
+            status: 0,
+            reason: match unclosed {
+                Unclosed::Crashed(_) => Outcome::Unknown.as_str(),
+                Unclosed::Running => RUNNING,
+            },
+            provider: None,
+            model: None,
+            duration_us: None,
+            ttft_us: None,
+            attempts: ready.attempts.len() as u64,
+            saving: None,
+            decision: "",
+        };
+        self.request(&close)
+    }
+
+    /// Inserts a request. Returns its row number, `None` when it was there.
+    fn request(&mut self, close: &RequestView<'_>) -> rusqlite::Result<Option<i64>> {
+        let open = &close.open;
+        let tags: serde_json::Map<_, _> =
+            open.tags.iter().map(|(k, v)| ((*k).to_owned(), serde_json::Value::from(*v))).collect();
+        let tags = (!tags.is_empty()).then(|| serde_json::Value::from(tags).to_string());
+        let (baseline_micro, baseline_rest) = money(close.saving.as_ref().map(|s| s.baseline_cost));
+        let (saving_micro, saving_rest) = money(close.saving.as_ref().map(|s| s.amount));
+        let inserted = self.request.execute(params![
+            open.id.to_bytes(),
+            open.client_request_id,
+            open.started_us,
+            close.duration_us.map(int),
+            close.ttft_us.map(int),
+            open.key,
+            open.route,
+            open.requested_model,
+            open.op,
+            open.stream,
+            tags,
+            open.session.cast_signed(),
+            int(open.config_version),
+            int(close.status),
+            close.reason,
+            close.provider,
+            close.model,
+            int(close.attempts),
+            close.saving.as_ref().map(|s| s.baseline_target),
+            baseline_micro,
+            baseline_rest,
+            saving_micro,
+            saving_rest,
         ])?;
+        if inserted == 0 {
+            return Ok(None);
+        }
+        let no = self.conn.last_insert_rowid();
+        if !close.decision.is_empty() {
+            self.decision.execute(params![no, close.decision])?;
+        }
+        Ok(Some(no))
     }
-    let mut added = Added { attempts: 1, ..Added::default() };
-    if let (false, Unclosed::Crashed(at)) = (closed, unclosed) {
-        added.unknown_attempts = 1;
-        let mut statement = conn.prepare_cached(
-            "INSERT INTO adjustment (attempt_no, at_us, kind, note) VALUES (?1, ?2, 'left_open', ?3)",
-        )?;
-        let note =
-            "the server stopped before this attempt ended: usage and cost are the estimate made at its start";
-        statement.execute(params![no, at.as_microsecond(), note])?;
+
+    fn attempt(
+        &mut self,
+        request_no: i64,
+        parts: &AttemptParts,
+        unclosed: Unclosed,
+    ) -> rusqlite::Result<Added> {
+        let intent = match parts.intent.as_deref().and_then(codec::decode) {
+            Some(Record::Intent(intent)) => Some(intent),
+            _ => None,
+        };
+        let close = match parts.close.as_deref().and_then(codec::decode) {
+            Some(Record::AttemptClose(close)) => Some(close),
+            _ => None,
+        };
+        let (closed, running) = (close.is_some(), matches!(unclosed, Unclosed::Running));
+        // A call that may still run has used nothing yet that anybody could know.
+        let estimate = intent.as_ref().and_then(|i| i.estimated_cost).filter(|_| !running);
+        let close = close.unwrap_or_else(|| Box::new(without_close(parts.id, intent.as_deref(), estimate)));
+        let cost = if closed { close.cost() } else { estimate };
+        let outcome = if closed || !running { close.outcome.as_str() } else { RUNNING };
+        let Some(no) = self.attempt_row(request_no, intent.as_deref(), &close, cost, outcome)? else {
+            return Ok(Added::default());
+        };
+        let mut added = Added { attempts: 1, ..Added::default() };
+        if let (false, Unclosed::Crashed(at)) = (closed, unclosed) {
+            added.unknown_attempts = 1;
+            let sql =
+                "INSERT INTO adjustment (attempt_no, at_us, kind, note) VALUES (?1, ?2, 'left_open', ?3)";
+            let note = "the server stopped before this attempt ended: usage and cost are the estimate made at its start";
+            self.conn.prepare_cached(sql)?.execute(params![no, at.as_microsecond(), note])?;
+        }
+        Ok(added)
     }
-    Ok(added)
+
+    /// Inserts an attempt. Returns its row number, `None` when it was there.
+    fn attempt_row(
+        &mut self,
+        request_no: i64,
+        intent: Option<&IntentView<'_>>,
+        close: &AttemptView<'_>,
+        cost: Option<Money>,
+        outcome: &str,
+    ) -> rusqlite::Result<Option<i64>> {
+        let (cost_micro, cost_rest) = money(cost);
+        let (vendor_micro, vendor_rest) = money(close.vendor_cost);
+        let usage = &close.usage;
+        let ulid_us = int(close.id.timestamp_ms().saturating_mul(1000));
+        let inserted = self.attempt.execute(params![
+            close.id.to_bytes(),
+            request_no,
+            int(intent.map_or(0, |i| i.seq)),
+            // A close whose intent was lost to a full disk: the money is known, the vendor is not.
+            intent.map_or("unknown", |i| i.provider),
+            intent.map_or("unknown", |i| i.model),
+            int(intent.map_or(0, |i| i.upstream_key)),
+            intent.map_or(ulid_us, |i| i.started_us),
+            (close.outcome != Outcome::Unknown || close.duration_us > 0).then(|| int(close.duration_us)),
+            close.ttft_us.map(int),
+            outcome,
+            close.status.map(int),
+            close.error,
+            close.excerpt,
+            close.served_model,
+            close.finish,
+            int(usage.input),
+            int(usage.cache_read),
+            int(usage.cache_write_5m),
+            int(usage.cache_write_1h),
+            int(usage.input_audio),
+            int(usage.cache_read_audio),
+            int(usage.input_image),
+            int(usage.output),
+            int(usage.reasoning),
+            int(usage.output_audio),
+            int(usage.output_image),
+            int(usage.web_search),
+            usage.basis == Basis::Estimated,
+            cost_micro,
+            cost_rest,
+            close.cost_basis.as_str(),
+            close.unknown,
+            vendor_micro,
+            vendor_rest,
+            intent.map_or("", |i| i.catalogue_version),
+            bill(&close.lines),
+        ])?;
+        Ok((inserted > 0).then(|| self.conn.last_insert_rowid()))
+    }
 }
 
 /// The close that a crash prevented: the estimate of the intent.
@@ -230,68 +300,15 @@ fn without_close<'a>(
     }
 }
 
-/// Inserts an attempt. Returns its row number, `None` when it was there.
-fn attempt_row(
-    conn: &Connection,
-    request_no: i64,
-    intent: Option<&IntentView<'_>>,
-    close: &AttemptView<'_>,
-    cost: Option<Money>,
-    outcome: &str,
-) -> rusqlite::Result<Option<i64>> {
-    let (cost_micro, cost_rest) = money(cost);
-    let (vendor_micro, vendor_rest) = money(close.vendor_cost);
-    let usage = &close.usage;
-    let ulid_us = int(close.id.timestamp_ms().saturating_mul(1000));
-    let mut statement = conn.prepare_cached(
-        "INSERT INTO attempt (id, request_no, seq, provider, model, upstream_key, started_us, duration_us, ttft_us,
-           outcome, status, error, excerpt, served_model, finish, input, cache_read, cache_write_5m, cache_write_1h,
-           input_audio, cache_read_audio, input_image, output, reasoning, output_audio, output_image, web_search,
-           usage_estimated, cost_micro, cost_rest, cost_basis, cost_unknown, vendor_micro, vendor_rest,
-           catalogue_version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-           ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)
-         ON CONFLICT (id) DO NOTHING",
-    )?;
-    let inserted = statement.execute(params![
-        close.id.to_bytes(),
-        request_no,
-        int(intent.map_or(0, |i| i.seq)),
-        // A close whose intent was lost to a full disk: the money is known, the vendor is not.
-        intent.map_or("unknown", |i| i.provider),
-        intent.map_or("unknown", |i| i.model),
-        int(intent.map_or(0, |i| i.upstream_key)),
-        intent.map_or(ulid_us, |i| i.started_us),
-        (close.outcome != Outcome::Unknown || close.duration_us > 0).then(|| int(close.duration_us)),
-        close.ttft_us.map(int),
-        outcome,
-        close.status.map(int),
-        close.error,
-        close.excerpt,
-        close.served_model,
-        close.finish,
-        int(usage.input),
-        int(usage.cache_read),
-        int(usage.cache_write_5m),
-        int(usage.cache_write_1h),
-        int(usage.input_audio),
-        int(usage.cache_read_audio),
-        int(usage.input_image),
-        int(usage.output),
-        int(usage.reasoning),
-        int(usage.output_audio),
-        int(usage.output_image),
-        int(usage.web_search),
-        usage.basis == Basis::Estimated,
-        cost_micro,
-        cost_rest,
-        close.cost_basis.as_str(),
-        close.unknown,
-        vendor_micro,
-        vendor_rest,
-        intent.map_or("", |i| i.catalogue_version),
-    ])?;
-    Ok((inserted > 0).then(|| conn.last_insert_rowid()))
+/// The lines of a bill as JSON; `None` without any. Names of buckets need no escapes.
+fn bill(lines: &[PriceLine]) -> Option<String> {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for line in lines {
+        text.push(if text.is_empty() { '[' } else { ',' });
+        let _ = write!(text, r#"["{}",{},{}]"#, line.bucket.as_str(), line.units, line.pico_per_unit);
+    }
+    (!text.is_empty()).then(|| text + "]")
 }
 
 /// The largest count that SQLite holds stands for anything above it.

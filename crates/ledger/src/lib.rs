@@ -8,6 +8,8 @@
 mod assemble;
 mod codec;
 mod error;
+#[cfg(test)]
+mod faults;
 mod frame;
 mod insert;
 mod ledger;
@@ -16,6 +18,8 @@ mod query;
 mod reader;
 mod record;
 mod recover;
+#[cfg(test)]
+mod samples;
 mod spool;
 mod store;
 mod writer;

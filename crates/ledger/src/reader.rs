@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use crate::assemble::{Assembler, Ready};
-use crate::insert::{self, Unclosed};
+use crate::insert::{Inserts, Unclosed};
 use crate::ledger::SPOOL_DIR;
 use crate::query::requests::{self, Page, RequestQuery};
 use crate::query::rows::RequestDetail;
@@ -180,8 +180,9 @@ fn add(conn: &Connection, mut ready: Ready) -> rusqlite::Result<()> {
         }
         ready = Ready { request: ready.request, close: None, attempts: missing };
     }
-    insert::ready(conn, &ready, Unclosed::Running)?;
-    if request_stored && let Some(no) = insert::request_no(conn, ready.request)? {
+    let mut inserts = Inserts::prepare(conn)?;
+    inserts.ready(&ready, Unclosed::Running)?;
+    if request_stored && let Some(no) = inserts.request_no(ready.request)? {
         conn.execute("INSERT OR IGNORE INTO echo (request_no) VALUES (?1)", params![no])?;
     }
     Ok(())

@@ -153,3 +153,99 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec;
+    use crate::samples;
+    use crate::spool::segment_path;
+
+    /// Two whole requests and one that a crash left open, as frames. With the records of each frame boundary.
+    fn segment() -> (Vec<u8>, Vec<usize>) {
+        let mut bytes = frame::SEGMENT_MAGIC.to_vec();
+        let mut ends = vec![bytes.len()];
+        for n in 0..3 {
+            let open = samples::open(n);
+            let intent = samples::intent(&open);
+            let mut push = |write: &dyn Fn(&mut Vec<u8>)| {
+                assert!(frame::append(&mut bytes, write));
+                ends.push(bytes.len());
+            };
+            push(&|b| codec::intent(b, &intent));
+            if n < 2 {
+                push(&|b| codec::attempt_close(b, &samples::close(&intent)));
+                push(&|b| codec::request_close(b, &samples::request_close(&open)));
+            }
+        }
+        (bytes, ends)
+    }
+
+    fn replayed(bytes: &[u8], times: usize) -> (Vec<Recovery>, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(segment_path(dir.path(), 4), bytes).unwrap();
+        let mut store = Store::in_memory();
+        let found = (0..times).map(|_| {
+            let replayed = replay(dir.path(), &mut store, Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(replayed.next, 5);
+            replayed.recovery
+        });
+        (found.collect(), store)
+    }
+
+    #[test]
+    fn a_segment_cut_at_any_byte_gives_every_whole_record() {
+        let (bytes, ends) = segment();
+        for cut in 0..=bytes.len() {
+            let whole = ends.iter().filter(|e| **e <= cut).count().saturating_sub(1);
+            let (found, _) = replayed(&bytes[..cut], 1);
+            let intents = [0, 1, 1, 1, 2, 2, 2, 3][whole];
+            let closed = [0, 0, 1, 1, 1, 2, 2, 2][whole];
+            let ended = [0, 0, 0, 1, 1, 1, 2, 2][whole];
+            let expected = Recovery {
+                records: whole as u64,
+                requests: ended,
+                unknown_requests: intents - ended,
+                attempts: intents,
+                unknown_attempts: intents - closed,
+                torn_bytes: (cut - if cut < 8 { 0 } else { ends[whole] }) as u64,
+                ..Recovery::default()
+            };
+            assert_eq!(found, [expected], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn replaying_twice_changes_nothing() {
+        let (bytes, _) = segment();
+        let (found, store) = replayed(&bytes, 2);
+        assert_eq!((found[1].requests, found[1].attempts, found[1].unknown_attempts), (0, 0, 0));
+        assert_eq!([3, 3, 1, 2], ["request", "attempt", "adjustment", "decision"].map(|t| store.count(t)));
+    }
+
+    #[test]
+    fn damage_in_the_middle_costs_one_record_and_keeps_the_file() {
+        let (mut bytes, ends) = segment();
+        bytes[ends[1] + 20] ^= 0xff;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(segment_path(dir.path(), 1), &bytes).unwrap();
+        let replayed = replay(dir.path(), &mut Store::in_memory(), Timestamp::UNIX_EPOCH).unwrap();
+        // The damaged close leaves its attempt open, beside the one that the crash left.
+        assert_eq!((replayed.recovery.records, replayed.recovery.unknown_attempts), (6, 2));
+        let [kept] = &replayed.recovery.damaged[..] else { panic!("{:?}", replayed.recovery) };
+        assert_eq!(std::fs::read(kept).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_repetition_after_its_withdrawal_does_not_bring_it_back() {
+        let intent = samples::intent(&samples::open(1));
+        let mut payload = Vec::new();
+        codec::intent(&mut payload, &intent);
+        let mut bytes = frame::SEGMENT_MAGIC.to_vec();
+        frame::append(&mut bytes, |b| b.extend_from_slice(&payload));
+        frame::append(&mut bytes, |b| codec::withdraw(b, intent.request.id, intent.id));
+        frame::append(&mut bytes, |b| codec::carried(b, &payload));
+        let (found, store) = replayed(&bytes, 1);
+        assert_eq!((found[0].unknown_attempts, store.count("attempt")), (0, 0));
+    }
+}

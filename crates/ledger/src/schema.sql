@@ -73,19 +73,16 @@ CREATE TABLE attempt (
   cost_unknown TEXT,                   -- why no price is known
   vendor_micro INTEGER,
   vendor_rest INTEGER,
-  catalogue_version TEXT NOT NULL
+  catalogue_version TEXT NOT NULL,
+  price_lines TEXT                     -- [[bucket, units, pico-dollars per unit], …]; their sum is the cost
 ) STRICT;
 
 CREATE INDEX attempt_request ON attempt (request_no);
 
-CREATE TABLE price_line (
-  attempt_no INTEGER NOT NULL REFERENCES attempt (no),
-  line INTEGER NOT NULL,
-  bucket TEXT NOT NULL,
-  units INTEGER NOT NULL,
-  pico_per_unit INTEGER NOT NULL,
-  PRIMARY KEY (attempt_no, line)
-) STRICT, WITHOUT ROWID;
+-- The bills as rows. Stored with the attempt: a call has three to five lines, and a row each would double the work.
+CREATE VIEW price_line AS
+SELECT a.no AS attempt_no, l.key AS line, l.value ->> 0 AS bucket, l.value ->> 1 AS units, l.value ->> 2 AS pico_per_unit
+FROM attempt a, json_each(a.price_lines) l;
 
 -- Append-only: what became known of an attempt after its row was written. A cost here is added to the attempt's.
 CREATE TABLE adjustment (

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -72,9 +72,26 @@ pub(crate) struct Written {
     pub records: u64,
 }
 
+/// Records that are in memory only.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    all: usize,
+    /// Those of `all` that begin something.
+    begins: usize,
+}
+
+impl Held {
+    const fn plus(self, other: Self) -> Self {
+        Self { all: self.all.saturating_add(other.all), begins: self.begins.saturating_add(other.begins) }
+    }
+}
+
 struct Queue {
     buffer: Vec<u8>,
-    records: usize,
+    /// In `buffer`.
+    queued: Held,
+    /// Taken from it and not in a file.
+    pending: Held,
     /// Records accepted since the start.
     appended: u64,
     /// When the oldest record that the writer has not looked at came in.
@@ -92,7 +109,6 @@ struct DiskState {
     sealed: VecDeque<Sealed>,
     /// Frames taken from the queue and not wholly in the file.
     pending: Vec<u8>,
-    pending_records: usize,
     /// Bytes of `pending` that a short write put into the file.
     partly: usize,
     dirty: bool,
@@ -114,8 +130,6 @@ pub(crate) struct Spool {
     disk: Mutex<DiskState>,
     /// Records wholly in a file since the start.
     written: AtomicU64,
-    /// Records in memory: queued or pending.
-    in_memory: AtomicUsize,
     max_in_memory: usize,
     broken: AtomicBool,
     lost: AtomicU64,
@@ -162,13 +176,13 @@ impl Spool {
             length: 0,
             sealed: sealed.into(),
             pending: frame::SEGMENT_MAGIC.to_vec(),
-            pending_records: 0,
             partly: 0,
             dirty: false,
         };
         let queue = Queue {
             buffer: Vec::new(),
-            records: 0,
+            queued: Held::default(),
+            pending: Held::default(),
             appended: 0,
             since: None,
             told: false,
@@ -182,7 +196,6 @@ impl Spool {
             wake: Condvar::new(),
             disk: Mutex::new(disk),
             written: AtomicU64::new(0),
-            in_memory: AtomicUsize::new(0),
             max_in_memory,
             broken: AtomicBool::new(false),
             lost: AtomicU64::new(0),
@@ -200,18 +213,12 @@ impl Spool {
     /// Only a third of the room is for records that begin something (`begins`), so that what has begun can also
     /// be closed.
     pub fn append(&self, begins: bool, write: impl FnOnce(&mut Vec<u8>)) -> Option<u64> {
-        let room = if begins { self.max_in_memory / 3 } else { self.max_in_memory };
         let mut queue = lock(&self.queue);
-        let fits = self.in_memory.load(Ordering::Relaxed) < room;
-        if !fits || !frame::append(&mut queue.buffer, write) {
+        let Some(ticket) = self.push(&mut queue, begins, write) else {
             drop(queue);
             self.count_lost(1);
             return None;
-        }
-        queue.records = queue.records.saturating_add(1);
-        queue.appended = queue.appended.saturating_add(1);
-        self.in_memory.fetch_add(1, Ordering::Relaxed);
-        let ticket = queue.appended;
+        };
         queue.since.get_or_insert_with(Instant::now);
         let tell = !std::mem::replace(&mut queue.told, true);
         drop(queue);
@@ -223,15 +230,17 @@ impl Spool {
 
     /// Appends a repetition of a record. `None` when there is no room: nothing is lost, try again later.
     pub fn repeat(&self, write: impl FnOnce(&mut Vec<u8>)) -> Option<u64> {
-        let mut queue = lock(&self.queue);
-        if self.in_memory.load(Ordering::Relaxed) >= self.max_in_memory
-            || !frame::append(&mut queue.buffer, write)
-        {
+        self.push(&mut lock(&self.queue), false, write)
+    }
+
+    fn push(&self, queue: &mut Queue, begins: bool, write: impl FnOnce(&mut Vec<u8>)) -> Option<u64> {
+        let held = queue.queued.plus(queue.pending);
+        let room = held.all < self.max_in_memory && !(begins && held.begins >= self.max_in_memory / 3);
+        if !room || !frame::append(&mut queue.buffer, write) {
             return None;
         }
-        queue.records = queue.records.saturating_add(1);
+        queue.queued = queue.queued.plus(Held { all: 1, begins: begins.into() });
         queue.appended = queue.appended.saturating_add(1);
-        self.in_memory.fetch_add(1, Ordering::Relaxed);
         Some(queue.appended)
     }
 
@@ -261,13 +270,12 @@ impl Spool {
                 disk.pending.extend_from_slice(&queue.buffer);
                 queue.buffer.clear();
             }
-            disk.pending_records = disk.pending_records.saturating_add(std::mem::take(&mut queue.records));
+            queue.pending = queue.pending.plus(std::mem::take(&mut queue.queued));
             queue.appended
         };
         let result = disk.write_pending();
         if result.is_ok() {
-            let records = std::mem::take(&mut disk.pending_records);
-            self.in_memory.fetch_sub(records, Ordering::Relaxed);
+            lock(&self.queue).pending = Held::default();
             self.written.store(ticket, Ordering::Release);
         }
         self.broken.store(result.is_err(), Ordering::Release);

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::OpenError;
 use crate::assemble::Ready;
-use crate::insert::{self, Added, Unclosed};
+use crate::insert::{Added, Inserts, Unclosed};
 
 /// Name of the database in the data directory.
 pub(crate) const FILE: &str = "ledger.db";
@@ -25,6 +25,21 @@ const CHECKED_AT_OPEN: u64 = 32 << 20;
 pub(crate) struct Store {
     conn: Connection,
     file: PathBuf,
+}
+
+#[cfg(test)]
+impl Store {
+    /// A store that is gone with the test.
+    pub fn in_memory() -> Self {
+        let conn = Connection::open_in_memory().unwrap();
+        create_tables(&conn).unwrap();
+        Self { conn, file: PathBuf::from(":memory:") }
+    }
+
+    /// Rows of a table.
+    pub fn count(&self, table: &str) -> i64 {
+        self.conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0)).unwrap()
+    }
 }
 
 /// How a store was found.
@@ -122,9 +137,11 @@ impl Store {
     fn commit_all(&mut self, ready: &[Ready], unclosed: Unclosed) -> rusqlite::Result<Added> {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut added = Added::default();
+        let mut inserts = Inserts::prepare(&transaction)?;
         for one in ready {
-            added += insert::ready(&transaction, one, unclosed)?;
+            added += inserts.ready(one, unclosed)?;
         }
+        drop(inserts);
         transaction.commit()?;
         Ok(added)
     }
@@ -136,7 +153,8 @@ impl Store {
         let mut refused = 0_u64;
         for one in ready {
             let savepoint = transaction.savepoint()?;
-            match insert::ready(&savepoint, one, unclosed) {
+            let result = Inserts::prepare(&savepoint)?.ready(one, unclosed);
+            match result {
                 Ok(more) => {
                     savepoint.commit()?;
                     added += more;

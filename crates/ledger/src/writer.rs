@@ -160,7 +160,7 @@ impl Writer {
         let flushed = self.flush();
         let ingested = self.ingest_unless_pausing(turn);
         let synced = self.sync(turn);
-        let retired = self.retire();
+        let retired = self.retire(turn);
         let behind = flushed.is_err() || ingested.is_err();
         if !behind {
             self.since = None;
@@ -303,7 +303,7 @@ impl Writer {
     }
 
     /// Starts a new segment when the current one is full, and deletes those that are no longer needed.
-    fn retire(&mut self) -> Result<(), String> {
+    fn retire(&mut self, turn: Turn) -> Result<(), String> {
         let written = self.spool.written();
         let full = self.segment_bytes.max(self.carried.saturating_mul(4));
         if written.current.length >= full {
@@ -311,7 +311,7 @@ impl Writer {
         }
         let behind = written.sealed.iter().filter(|s| s.number < self.at.number).map(|s| s.number);
         let Some(last) = behind.max().filter(|_| self.ready.is_empty()) else { return Ok(()) };
-        if self.retired.elapsed() < RETIRE_EVERY {
+        if !turn.hurry && !turn.stop && self.retired.elapsed() < RETIRE_EVERY {
             return Ok(());
         }
         self.retired = Instant::now();

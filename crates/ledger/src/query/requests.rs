@@ -102,7 +102,6 @@ pub(crate) fn detail(conn: &Connection, id: RequestId) -> rusqlite::Result<Optio
         });
         let Some(mut detail) = found.optional()? else { continue };
         for (schema, no, mut attempt) in attempts(conn, id)? {
-            attempt.price_lines = price_lines(conn, schema, no)?;
             attempt.adjustments = adjustments(conn, schema, no)?;
             detail.attempts.push(attempt);
         }
@@ -183,7 +182,7 @@ fn attempts(
                a.duration_us, a.input, a.cache_read, a.cache_write_5m, a.cache_write_1h, a.input_audio, a.cache_read_audio,
                a.input_image, a.output, a.reasoning, a.output_audio, a.output_image, a.usage_estimated, a.cost_micro,
                a.cost_rest, a.cost_basis, a.seq, a.upstream_key, a.served_model, a.finish, a.excerpt, a.cost_unknown,
-               a.vendor_micro, a.vendor_rest, a.catalogue_version,
+               a.vendor_micro, a.vendor_rest, a.catalogue_version, a.price_lines,
                (SELECT sum(cost_micro) FROM {schema}.adjustment j WHERE j.attempt_no = a.no),
                (SELECT sum(cost_rest) FROM {schema}.adjustment j WHERE j.attempt_no = a.no)
              FROM {schema}.attempt a JOIN {schema}.request r ON r.no = a.request_no WHERE r.id = ?1"
@@ -201,7 +200,7 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptDetail> {
     let count = |column: usize| row.get(column).map(|n: i64| u64::try_from(n).unwrap_or(0));
     let sum =
         |columns: &[usize]| columns.iter().try_fold(0_u64, |sum, c| count(*c).map(|n| sum.saturating_add(n)));
-    let cost = match (money(row, 21)?, money(row, 33)?) {
+    let cost = match (money(row, 21)?, money(row, 34)?) {
         (Some(cost), Some(later)) => Some(cost + later),
         (cost, later) => cost.or(later),
     };
@@ -234,27 +233,19 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptDetail> {
         cost_unknown: row.get(29)?,
         vendor_cost_usd: money(row, 30)?,
         catalogue_version: row.get(32)?,
-        price_lines: Vec::new(),
+        price_lines: price_lines(row.get::<_, Option<String>>(33)?.as_deref()),
         adjustments: Vec::new(),
     })
 }
 
-fn price_lines(conn: &Connection, schema: &str, attempt_no: i64) -> rusqlite::Result<Vec<PricedLine>> {
-    let text = format!(
-        "SELECT bucket, units, pico_per_unit FROM {schema}.price_line WHERE attempt_no = ?1 ORDER BY line"
-    );
-    let mut statement = conn.prepare_cached(&text)?;
-    let rows = statement.query_map(params![attempt_no], |row| {
-        let units = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-        let rate = Rate::from_pico(row.get(2)?);
-        Ok(PricedLine {
-            bucket: row.get(0)?,
-            units,
-            usd_per_million: rate.usd_per_million(),
-            amount_usd: rate.times(units),
-        })
-    })?;
-    rows.collect()
+/// Reads a stored bill.
+pub(crate) fn price_lines(json: Option<&str>) -> Vec<PricedLine> {
+    let lines: Vec<(String, u64, i64)> = json.and_then(|j| serde_json::from_str(j).ok()).unwrap_or_default();
+    let priced = lines.into_iter().map(|(bucket, units, pico)| {
+        let rate = Rate::from_pico(pico);
+        PricedLine { bucket, units, usd_per_million: rate.usd_per_million(), amount_usd: rate.times(units) }
+    });
+    priced.collect()
 }
 
 fn adjustments(conn: &Connection, schema: &str, attempt_no: i64) -> rusqlite::Result<Vec<Adjustment>> {

@@ -1,5 +1,8 @@
 //! The ledger as its users see it: records in, rows out, whatever happens between.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are test code")]
 
+mod disk_limit;
+mod kills;
 mod lifecycle;
 mod questions;
 mod sample;

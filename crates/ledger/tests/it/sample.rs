@@ -1,5 +1,4 @@
 //! Records to test with.
-#![expect(clippy::unwrap_used, reason = "test code outside of test functions")]
 
 use std::path::Path;
 use std::sync::Arc;
