@@ -124,13 +124,11 @@ pub fn authenticate(
         let message = "no API key: send `authorization: Bearer KEY`";
         return Err(Refusal::door(StatusCode::UNAUTHORIZED, "missing_api_key", message));
     };
-    match config.key_name(token) {
-        Some(name) => Ok(Caller::Key(name.to_owned())),
-        None => {
-            let message = "this API key is unknown or revoked";
-            Err(Refusal::door(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
-        }
-    }
+    let unknown = || {
+        let message = "this API key is unknown or revoked";
+        Refusal::door(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    };
+    config.key_name(token).map(|name| Caller::Key(name.to_owned())).ok_or_else(unknown)
 }
 
 /// Compares with the admin token in constant time.

@@ -141,9 +141,10 @@ fn upstream_parts(
 ) -> (StatusCode, &'static str, Option<String>, Option<String>, String) {
     use ErrorKind as K;
     let (status, kind) = match error.kind {
-        K::Connect | K::Server | K::Truncated | K::Garbled => (StatusCode::BAD_GATEWAY, "server_error"),
-        // The caller must not doubt their own key (field notes §2.26).
-        K::Credentials | K::QuotaExhausted => (StatusCode::BAD_GATEWAY, "server_error"),
+        // A bad key of ours is no 401: the caller must not doubt their own (field notes §2.26).
+        K::Connect | K::Server | K::Truncated | K::Garbled | K::Credentials | K::QuotaExhausted => {
+            (StatusCode::BAD_GATEWAY, "server_error")
+        }
         K::Timeout => (StatusCode::GATEWAY_TIMEOUT, "server_error"),
         K::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
         K::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),

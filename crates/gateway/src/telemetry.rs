@@ -1,4 +1,4 @@
-//! OpenTelemetry: a span for each request, a child span for each attempt, the GenAI metrics. Off unless an OTLP endpoint
+//! OpenTelemetry: a span for each request, a child span for each attempt, the `gen_ai` metrics. Off unless an OTLP endpoint
 //! is configured. Prompts and answers are never attached.
 
 pub mod names;

@@ -8,7 +8,7 @@ pub(super) async fn document() -> Json<Value> {
     Json(description())
 }
 
-/// OpenAPI 3.1.
+/// Version 3.1 of the description format.
 fn description() -> Value {
     json!({
         "openapi": "3.1.0",

@@ -135,7 +135,7 @@ fn prepare(
     };
     let tier = plan::tier(request.view.service_tier.as_deref());
     let span = app.telemetry.request(request.op.as_str(), &head.headers);
-    let headers = passed_on(&head.headers, head.id, app.telemetry.traceparent(&span));
+    let headers = passed_on(&head.headers, head.id, app.telemetry.traceparent(&span).as_deref());
     let start = RequestStart { started: head.started, flagship, tier, span };
     let mut meter = RequestMeter::open(app, open, start);
     meter.reason = planned.plan.reason.to_string();
@@ -157,14 +157,14 @@ fn prepare(
 }
 
 /// What every attempt carries upstream: the trace, and our own request id.
-fn passed_on(headers: &HeaderMap, id: RequestId, traceparent: Option<String>) -> HeaderMap {
+fn passed_on(headers: &HeaderMap, id: RequestId, traceparent: Option<&str>) -> HeaderMap {
     let mut out = HeaderMap::with_capacity(3);
     for name in ["traceparent", "tracestate"] {
         if let Some(value) = headers.get(name) {
             out.insert(HeaderName::from_static(name), value.clone());
         }
     }
-    if let Some(Ok(own)) = traceparent.as_deref().map(HeaderValue::from_str) {
+    if let Some(Ok(own)) = traceparent.map(HeaderValue::from_str) {
         out.insert("traceparent", own);
     }
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {

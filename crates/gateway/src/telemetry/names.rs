@@ -1,4 +1,4 @@
-//! OpenTelemetry GenAI names, all of them, in one place: they are "Development" and were renamed in 2026.
+//! OpenTelemetry names for language models, all of them, in one place: they are "Development" and were renamed in 2026.
 //! Source: open-telemetry/semantic-conventions-genai, `docs/gen-ai` and its migration page. No convention has an
 //! attribute for cost; ours are under `tollgate.`.
 
@@ -16,12 +16,12 @@ pub enum Generation {
 
 impl Generation {
     /// Old names are emitted.
-    pub const fn old(self) -> bool {
+    pub const fn has_old(self) -> bool {
         matches!(self, Self::Old | Self::Both)
     }
 
     /// New names are emitted.
-    pub const fn new(self) -> bool {
+    pub const fn has_new(self) -> bool {
         matches!(self, Self::New | Self::Both)
     }
 }

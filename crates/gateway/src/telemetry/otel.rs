@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
 use opentelemetry::trace::{
-    SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags,
+    Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags,
 };
 use opentelemetry::trace::{TraceId, TraceState, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
@@ -44,10 +44,10 @@ impl Instruments {
     fn new(meter: &Meter, names: names::Generation) -> Self {
         let seconds = |new: &'static str, old: &'static str| {
             let mut made = Vec::new();
-            if names.new() {
+            if names.has_new() {
                 made.push(meter.f64_histogram(new).with_unit("s").build());
             }
-            if names.old() {
+            if names.has_old() {
                 made.push(meter.f64_histogram(old).with_unit("s").build());
             }
             made
@@ -64,9 +64,9 @@ impl Instruments {
             duration: seconds(names::DURATION, names::OLD_DURATION),
             first_chunk: seconds(names::FIRST_CHUNK, names::OLD_FIRST_CHUNK),
             old_usage: names
-                .old()
+                .has_old()
                 .then(|| meter.u64_histogram(names::OLD_TOKEN_USAGE).with_unit("{token}").build()),
-            usage: if names.new() {
+            usage: if names.has_new() {
                 counters.map(|(of, name)| (of, counter(name))).into()
             } else {
                 Vec::new()
@@ -145,7 +145,7 @@ impl Exporter {
             KeyValue::new(names::SERVER_ADDRESS, attempt.target.host.host.clone()),
             KeyValue::new(names::SERVER_PORT, i64::from(attempt.target.host.port)),
         ];
-        if self.names.old() {
+        if self.names.has_old() {
             attributes
                 .push(KeyValue::new(names::OLD_SYSTEM, names::provider(&attempt.target.host.id).to_owned()));
         }
@@ -167,10 +167,10 @@ impl Exporter {
             KeyValue::new(names::CACHE_READ, count(usage.cache_read)),
             KeyValue::new(names::REASONING, count(usage.reasoning)),
         ]);
-        if self.names.new() {
+        if self.names.has_new() {
             attributes.push(KeyValue::new(names::CACHE_WRITE, written));
         }
-        if self.names.old() {
+        if self.names.has_old() {
             attributes.push(KeyValue::new(names::OLD_CACHE_WRITE, written));
         }
         if let Some(cost) = attempt.cost {
@@ -189,7 +189,6 @@ impl Exporter {
             .with_start_time(attempt.started)
             .with_attributes(attributes);
         let mut span = self.tracer.build_with_context(builder, context);
-        use opentelemetry::trace::Span as _;
         if let Some(error) = attempt.error {
             span.set_status(Status::error(error));
         }

@@ -14,6 +14,11 @@ pub struct Args {
 }
 
 /// Prints the completion script.
+#[expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "all commands have one signature"
+)]
 pub fn run(args: Args, _global: &Global) -> anyhow::Result<ExitCode> {
     clap_complete::generate(args.shell, &mut Cli::command(), "tollgate", &mut std::io::stdout());
     Ok(ExitCode::SUCCESS)

@@ -30,6 +30,7 @@ pub struct Args {
 }
 
 /// Prints the decision; exit 1 when the request would be refused.
+#[expect(clippy::needless_pass_by_value, reason = "all commands have one signature")]
 pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let file = place::config_file(global);
     let data_dir = place::data_dir(global, file.as_deref())?;

@@ -32,6 +32,7 @@ pub struct Args {
 }
 
 /// Serves until SIGTERM or Ctrl-C.
+#[expect(clippy::needless_pass_by_value, reason = "all commands have one signature")]
 pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     logging::start(args.log);
     gateway::server::raise_file_limit();
