@@ -15,6 +15,8 @@ mod request;
 mod response;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};

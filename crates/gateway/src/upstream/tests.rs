@@ -13,14 +13,14 @@ use super::Upstream;
 use crate::config::{Host, Secret, Timeouts};
 
 const SECOND: Duration = Duration::from_secs(1);
-const TIMEOUTS: Timeouts = Timeouts {
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
     connect: SECOND,
     first_byte: Duration::from_secs(5),
     whole: Duration::from_secs(5),
     idle: Duration::from_secs(5),
     total: SECOND,
 };
-const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+pub(super) const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
 fn host(id: &str, port: u16, auth: Auth, keys: &[&str]) -> Host {
     Host {
@@ -38,11 +38,11 @@ fn host(id: &str, port: u16, auth: Auth, keys: &[&str]) -> Host {
     }
 }
 
-fn plain(port: u16) -> Host {
+pub(super) fn plain(port: u16) -> Host {
     host("a", port, Auth::None, &[])
 }
 
-fn outbound(pieces: &[&'static str]) -> Outbound {
+pub(super) fn outbound(pieces: &[&'static str]) -> Outbound {
     let body = pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect();
     Outbound { path: "/chat/completions".to_owned(), headers: HeaderMap::new(), body }
 }
