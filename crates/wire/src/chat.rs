@@ -9,7 +9,7 @@
 //! | `messages`, `tools`, `tool_choice`, `parallel_tool_calls`, `response_format`, `stop`, `temperature`, `top_p`, `top_k`, `max_tokens`, `max_completion_tokens`, `reasoning_effort` | carried; the dialect names what its model cannot take |
 //! | `n` | carried by Gemini; Anthropic refuses more than 1 |
 //! | `seed` | carried by Gemini; dropped by Anthropic (it changes repeatability, not the question) |
-//! | `frequency_penalty`, `presence_penalty` | carried by Gemini; dropped by Anthropic when not 0 (a nudge to sampling) |
+//! | `frequency_penalty`, `presence_penalty` | when not 0: carried by Gemini up to 2.0, else dropped (a nudge to sampling that newer models refuse) |
 //! | `user`, `safety_identifier` | Anthropic's `metadata.user_id`; dropped by Gemini |
 //! | `cache_control` | carried by Anthropic; dropped by Gemini (a hint) |
 //! | `service_tier` | `auto`, `default` mean nothing here; any other is dropped (the granted tier decides the price) |
@@ -101,6 +101,9 @@ pub(crate) struct Thought {
 /// The `format` of Anthropic's reasoning blocks.
 pub(crate) const ANTHROPIC_FORMAT: &str = "anthropic-claude-v1";
 
+/// The `format` of Gemini's signatures on text.
+pub(crate) const GEMINI_FORMAT: &str = "google-gemini-v1";
+
 /// A tool call that the model made earlier.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -127,22 +130,9 @@ pub(crate) struct ToolResult {
 #[derive(Debug)]
 pub(crate) enum Part {
     Text(Text),
-    Image {
-        source: Source,
-        cache: Option<Value>,
-    },
-    #[expect(dead_code, reason = "read by the Gemini wire, which follows")]
-    Audio {
-        media_type: String,
-        data: String,
-        cache: Option<Value>,
-    },
-    File {
-        media_type: String,
-        data: String,
-        name: Option<String>,
-        cache: Option<Value>,
-    },
+    Image { source: Source, cache: Option<Value> },
+    Audio { media_type: String, data: String, cache: Option<Value> },
+    File { media_type: String, data: String, name: Option<String>, cache: Option<Value> },
 }
 
 /// Where an image comes from.
@@ -226,15 +216,22 @@ impl Effort {
 }
 
 /// Names of fields that were left out: each once, in the order found, `[]` in place of indexes so that a long
-/// conversation does not make a long header.
+/// conversation does not make a long header. Names may be the caller's own: what no header holds is replaced.
 #[derive(Debug, Default)]
 pub(crate) struct Dropped(Vec<String>);
 
 impl Dropped {
+    const MOST: usize = 64;
+
     /// Notes a field.
     pub fn note(&mut self, field: &str) {
-        if !self.0.iter().any(|seen| seen == field) {
-            self.0.push(field.to_owned());
+        let name: String = field
+            .chars()
+            .take(80)
+            .map(|c| if c.is_ascii_graphic() && c != ',' || c == ' ' { c } else { '?' })
+            .collect();
+        if self.0.len() < Self::MOST && !self.0.contains(&name) {
+            self.0.push(name);
         }
     }
 

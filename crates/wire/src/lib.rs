@@ -11,6 +11,7 @@ mod answer;
 mod anthropic;
 mod chat;
 mod error;
+mod gemini;
 mod json;
 mod openai;
 mod request;
@@ -85,6 +86,6 @@ pub fn wire(dialect: Dialect) -> Option<&'static dyn Wire> {
     match dialect {
         Dialect::OpenAi => Some(&openai::OpenAi),
         Dialect::Anthropic => Some(&anthropic::Anthropic),
-        Dialect::Gemini => None,
+        Dialect::Gemini => Some(&gemini::Gemini),
     }
 }

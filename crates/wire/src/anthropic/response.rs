@@ -26,6 +26,7 @@ impl Reply for MessagesReply {
         if message.kind != "message" {
             return Err(garbled("the answer is not a message"));
         }
+        self.stream.counted(&message);
         let mut ending = message.ending()?;
         let choice = message.choice(&mut ending)?;
         Ok(Answer { raw: None, content: Content::Choices(vec![choice]), ending })

@@ -111,6 +111,14 @@ impl Stream {
         ending
     }
 
+    /// Keeps the counts of a whole answer, so that `end` tells them when the rest of it cannot be read.
+    pub fn counted(&mut self, message: &Message) {
+        self.counts = message.usage.clone();
+        self.counted = true;
+        self.ending.id.clone_from(&message.id);
+        self.ending.served_model.clone_from(&message.model);
+    }
+
     fn start(&mut self, message: Message) {
         self.counts.replace(message.usage);
         self.ending.id = message.id;

@@ -13,7 +13,6 @@ const PLAIN: &str = "__thought__";
 const WRAPPED: &str = "__thoughtx__";
 
 /// An id that carries a signature.
-#[cfg_attr(not(test), expect(dead_code, reason = "used by the Gemini wire, which follows"))]
 pub(crate) fn join(id: &str, signature: &str) -> String {
     match STANDARD.decode(signature) {
         Ok(bytes) => format!("{id}{PLAIN}{}", URL_SAFE_NO_PAD.encode(bytes)),

@@ -1,6 +1,7 @@
 //! Anthropic Messages, rule by rule: answers, streams and errors.
 
 use catalog::{Basis, Tier};
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::support::{refusal, reply, stream, whole};
@@ -242,7 +243,12 @@ fn fn2_23_server_tools_are_an_error_not_silence() {
     let search = json!({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}});
     let streamed = stream(D, OLD, &[start(json!({})), block(0, search.clone())]);
     assert_eq!(streamed.error.unwrap().kind, ErrorKind::Garbled);
-    assert_eq!(whole(D, OLD, &message(json!([search]), "end_turn")).unwrap_err().kind, ErrorKind::Garbled);
+    let mut reply = reply(D, OLD);
+    let body = message(json!([search]), "end_turn").to_string();
+    let error = reply.whole(&HeaderMap::new(), body.into()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Garbled);
+    let usage = reply.end().usage.unwrap();
+    assert_eq!((usage.input, usage.output), (3, 4), "what was billed is known all the same");
 }
 
 #[test]

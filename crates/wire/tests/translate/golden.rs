@@ -191,3 +191,18 @@ fn anthropic_answers() {
 fn anthropic_streams() {
     streams(Dialect::Anthropic);
 }
+
+#[test]
+fn gemini_requests() {
+    requests(Dialect::Gemini);
+}
+
+#[test]
+fn gemini_answers() {
+    answers(Dialect::Gemini);
+}
+
+#[test]
+fn gemini_streams() {
+    streams(Dialect::Gemini);
+}

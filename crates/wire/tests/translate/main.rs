@@ -4,6 +4,8 @@
 
 mod anthropic_answer;
 mod anthropic_request;
+mod gemini_answer;
+mod gemini_request;
 mod golden;
 mod support;
 
