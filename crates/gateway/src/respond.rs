@@ -95,12 +95,16 @@ impl Refusal {
         self.parts().0
     }
 
+    /// The error body in the caller's dialect.
+    pub fn body(&self, door: &dyn Door) -> Bytes {
+        let (status, kind, code, param, message) = self.parts();
+        door.error_body(status, kind, code.as_deref(), param.as_deref(), &message)
+    }
+
     /// The whole response in the caller's dialect.
     pub fn respond(&self, door: &dyn Door, request_id: &str) -> Response<Full<Bytes>> {
-        let (status, kind, code, param, message) = self.parts();
-        let body = door.error_body(status, kind, code.as_deref(), param.as_deref(), &message);
-        let mut response = Response::new(Full::new(body));
-        *response.status_mut() = status;
+        let mut response = Response::new(Full::new(self.body(door)));
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Ok(id) = HeaderValue::from_str(request_id) {

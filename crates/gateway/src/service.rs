@@ -19,7 +19,8 @@ use crate::app::{App, new_id};
 use crate::config::Config;
 use crate::inbound;
 use crate::respond::Refusal;
-use crate::routes::{self, Route, inference};
+use crate::routes::inference::{self, EarlyStream};
+use crate::routes::{self, Route};
 use crate::server::Peer;
 use crate::stream::AnswerStream;
 
@@ -31,6 +32,8 @@ pub enum Body {
     Full(Full<Bytes>),
     /// A streamed answer.
     Stream(Box<AnswerStream>),
+    /// A streamed answer whose headers went out before anybody answered.
+    Early(Box<EarlyStream>),
     /// The API and the pages.
     Api(axum::body::Body),
 }
@@ -46,6 +49,7 @@ impl http_body::Body for Body {
         match &mut *self {
             Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Self::Stream(body) => Pin::new(body.as_mut()).poll_frame(cx).map_err(|never| match never {}),
+            Self::Early(body) => Pin::new(body.as_mut()).poll_frame(cx).map_err(|never| match never {}),
             Self::Api(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -53,7 +57,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(body) => body.is_end_stream(),
-            Self::Stream(_) => false,
+            Self::Stream(_) | Self::Early(_) => false,
             Self::Api(body) => body.is_end_stream(),
         }
     }
@@ -61,7 +65,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> hyper::body::SizeHint {
         match self {
             Self::Full(body) => body.size_hint(),
-            Self::Stream(_) => hyper::body::SizeHint::default(),
+            Self::Stream(_) | Self::Early(_) => hyper::body::SizeHint::default(),
             Self::Api(body) => body.size_hint(),
         }
     }

@@ -106,9 +106,12 @@ impl Running {
         // An error means that the server has ended already.
         let _ = self.stop.send(());
         let drained = self.server.await.unwrap_or(Drained { finished: 0, aborted: 0 });
-        let ledger = self.app.ledger.clone();
-        let flushed = tokio::task::spawn_blocking(move || ledger.flush()).await;
-        if flushed.is_err() {
+        let app = Arc::clone(&self.app);
+        let flushed = tokio::task::spawn_blocking(move || {
+            app.telemetry.shutdown();
+            app.ledger.flush()
+        });
+        if !matches!(flushed.await, Ok(Ok(()))) {
             tracing::error!("the ledger's last rows could not be flushed; they are in the spool");
         }
         drained

@@ -1,25 +1,27 @@
 //! A client's request, from its bytes to its answer.
 
+mod answer;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use jiff::Timestamp;
 use ledger::{RequestId, RequestOpen};
 use router::Plan;
-use wire::{Dialect, Door, Finish, Op, Request};
+use wire::{Door, Op, Request};
 
 use crate::app::App;
-use crate::cascade::{Answered, Call};
-use crate::config::{Config, Group, Resolved, Target};
+use crate::cascade::Call;
+use crate::config::{Config, Group, Resolved};
 use crate::inbound::{self, Caller};
 use crate::meter::{RequestMeter, RequestStart, estimate_tokens};
 use crate::plan;
 use crate::respond::Refusal;
 use crate::server::{self, BodyError};
 use crate::service::Body;
-use crate::stream::{AnswerStream, OnEnd};
+
+pub use answer::EarlyStream;
 
 /// Patience with a body that makes no progress.
 const BODY_STALL: std::time::Duration = std::time::Duration::from_secs(30);
@@ -51,8 +53,8 @@ pub async fn handle(
     request.received_at_unix = u64::try_from(started_at.as_second()).unwrap_or(0);
     let resolved = config.resolve(&request.view.model)?;
     let planned = decide(app, &request, &resolved, &head)?;
-    let (call, writer) = (prepare(app, &config, request, resolved, &planned, &head, started_at), door);
-    answer(call, planned.plan, writer).await
+    let call = prepare(app, &config, request, resolved, &planned, &head, started_at);
+    answer::answer(call, planned.plan, door).await
 }
 
 fn too_much(error: BodyError) -> Refusal {
@@ -171,108 +173,4 @@ fn passed_on(headers: &HeaderMap, id: RequestId, traceparent: Option<&str>) -> H
         out.insert("x-request-id", id);
     }
     out
-}
-
-async fn answer(mut call: Call, plan: Plan, door: &'static dyn Door) -> Result<Response<Body>, Refusal> {
-    let answered = match call.run(&plan).await {
-        Ok(answered) => answered,
-        Err(refusal) => {
-            call.meter.finish(refusal.status().as_u16());
-            return Err(refusal);
-        }
-    };
-    let mut writer = door.writer(&call.request);
-    let mut headers = told(&call);
-    call.meter.first_byte();
-    let (body, kind) = match answered {
-        Answered::Whole { answer, dropped } => {
-            list_dropped(&mut headers, &dropped);
-            let body = writer.whole(&answer);
-            bind(&call, answer.ending.finish);
-            if let Some(cost) = call.meter.tally.total() {
-                insert(&mut headers, "x-tollgate-cost", &cost.to_string());
-            }
-            call.meter.finish(200);
-            (Body::Full(Full::new(body)), "application/json")
-        }
-        Answered::Stream { committed, dropped } => {
-            list_dropped(&mut headers, &dropped);
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-            let on_end = on_end(&call);
-            let stream = AnswerStream::new(*committed, call.meter, writer, on_end);
-            (Body::Stream(Box::new(stream)), "text/event-stream")
-        }
-    };
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    let mut response = Response::new(body);
-    *response.headers_mut() = headers;
-    Ok(response)
-}
-
-/// Binds the session to the target when the answer asks for tools: the result must come back to it.
-fn bind(call: &Call, finish: Option<Finish>) {
-    if let (Some(target), true) = (&call.meter.answered, must_stay(call, finish)) {
-        call.app.affinity.bind(call.meter.open.session, &target.id);
-    }
-}
-
-fn must_stay(call: &Call, finish: Option<Finish>) -> bool {
-    // A translated dialect may have signed its reasoning; a pass-through answer binds by its tool calls.
-    let foreign = call.meter.answered.as_ref().is_some_and(|t| t.host.dialect != Dialect::OpenAi);
-    finish == Some(Finish::ToolCalls) || call.request.view.bound || foreign
-}
-
-fn on_end(call: &Call) -> Option<OnEnd> {
-    let target = call.meter.answered.clone()?;
-    let stays = must_stay(call, None);
-    let (app, session) = (Arc::clone(&call.app), call.meter.open.session);
-    Some(Box::new(move |ending| {
-        if stays || ending.finish == Some(Finish::ToolCalls) {
-            app.affinity.bind(session, &target.id);
-        }
-    }))
-}
-
-/// `x-tollgate-*`: what answered and why.
-fn told(call: &Call) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(12);
-    insert(&mut headers, "x-request-id", &call.meter.open.id.to_string());
-    insert(&mut headers, "x-tollgate-reason", &call.meter.reason);
-    headers.insert("x-tollgate-attempts", HeaderValue::from(call.meter.attempts));
-    if let Some(route) = &call.route {
-        insert(&mut headers, "x-tollgate-route", &route.route.name);
-    }
-    if let Some(target) = &call.meter.answered {
-        insert(&mut headers, "x-tollgate-model", &target.id);
-        retirement(&mut headers, target);
-    }
-    headers
-}
-
-/// `sunset` (RFC 8594) and `deprecation` where the model's end is announced.
-fn retirement(headers: &mut HeaderMap, target: &Target) {
-    let Some(retires) = &target.offer.retires else { return };
-    let end = jiff::fmt::strtime::format("%a, %d %b %Y 00:00:00 GMT", retires.last_day);
-    if let Ok(end) = end {
-        insert(headers, "sunset", &end);
-    }
-    headers.insert("deprecation", HeaderValue::from_static("true"));
-}
-
-fn list_dropped(headers: &mut HeaderMap, dropped: &[String]) {
-    if !dropped.is_empty() {
-        insert(headers, "x-tollgate-dropped", &dropped.join(","));
-    }
-}
-
-/// Inserts a value that is text; characters that a header cannot hold become `?`.
-fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    let clean = HeaderValue::from_str(value).or_else(|_| {
-        let ascii: String = value.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
-        HeaderValue::from_str(&ascii)
-    });
-    if let Ok(value) = clean {
-        headers.insert(HeaderName::from_static(name), value);
-    }
 }
