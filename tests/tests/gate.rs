@@ -20,7 +20,6 @@ async fn gate(toml: &str, dir: &std::path::Path) -> gateway::Running {
         listener,
         data_dir: dir.to_owned(),
         admin_token: "admin".to_owned(),
-        telemetry: gateway::telemetry::Telemetry::default(),
         grace: Duration::from_secs(5),
     })
     .unwrap()

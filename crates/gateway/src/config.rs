@@ -99,6 +99,18 @@ pub enum Semconv {
     Both,
 }
 
+impl Semconv {
+    /// Old names are emitted.
+    pub const fn has_old(self) -> bool {
+        matches!(self, Self::Old | Self::Both)
+    }
+
+    /// New names are emitted.
+    pub const fn has_new(self) -> bool {
+        matches!(self, Self::New | Self::Both)
+    }
+}
+
 /// Bounds on what comes in.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

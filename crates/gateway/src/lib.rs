@@ -24,4 +24,4 @@ pub mod stream;
 pub mod telemetry;
 pub mod upstream;
 
-pub use start::{Running, StartOptions, start};
+pub use start::{Running, StartError, StartOptions, start};

@@ -19,7 +19,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::server::{self, Drained, ServerOptions};
 use crate::service::Service;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, TelemetryError};
 use crate::upstream::Upstream;
 
 /// What a gate is made from.
@@ -34,8 +34,6 @@ pub struct StartOptions {
     pub data_dir: PathBuf,
     /// The token for the API's mutations; empty: none.
     pub admin_token: String,
-    /// OpenTelemetry export.
-    pub telemetry: Telemetry,
     /// How long open requests may go on after a shutdown.
     pub grace: Duration,
 }
@@ -48,8 +46,19 @@ pub struct Running {
     server: JoinHandle<Drained>,
 }
 
-/// Starts the gate. Errors when the listener has no address.
-pub fn start(options: StartOptions) -> std::io::Result<Running> {
+/// Why a gate could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The listener has no address.
+    #[error("the listener has no address: {0}")]
+    Listener(#[from] std::io::Error),
+    /// The telemetry endpoint cannot be used.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+}
+
+/// Starts the gate. Must be called within a tokio runtime.
+pub fn start(options: StartOptions) -> Result<Running, StartError> {
     let addr = options.listener.local_addr()?;
     let config = options.config.load();
     let app = Arc::new(App {
@@ -58,7 +67,7 @@ pub fn start(options: StartOptions) -> std::io::Result<Running> {
         upstream: Upstream::default(),
         health: Health::default(),
         metrics: Metrics::default(),
-        telemetry: options.telemetry,
+        telemetry: Telemetry::start(config.telemetry.as_ref())?,
         affinity: Affinity::new(&session_secret()),
         admin_token: options.admin_token,
         data_dir: options.data_dir,

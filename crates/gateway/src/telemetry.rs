@@ -9,16 +9,7 @@ use std::time::SystemTime;
 
 use catalog::{Money, Usage};
 
-use crate::config::Target;
-
-/// Where to send, and under which names.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// OTLP over HTTP, e.g. `http://127.0.0.1:4318`.
-    pub endpoint: String,
-    /// Which generation of names.
-    pub names: names::Generation,
-}
+use crate::config::{self, Target};
 
 /// One ended attempt.
 #[derive(Debug)]
@@ -87,10 +78,11 @@ pub enum TelemetryError {
 
 #[cfg(feature = "otel")]
 impl Telemetry {
-    /// Starts exporting. Must be called within a tokio runtime. Errors when the endpoint cannot be used.
-    pub fn start(options: &Options) -> Result<Self, TelemetryError> {
-        let exporter = otel::Exporter::start(options).map_err(TelemetryError::Exporter)?;
-        Ok(Self { exporter: Some(exporter) })
+    /// Starts exporting where `[telemetry]` says, if it is there. Must be called within a tokio runtime. Errors when the
+    /// endpoint cannot be used.
+    pub fn start(options: Option<&config::Telemetry>) -> Result<Self, TelemetryError> {
+        let exporter = options.map(otel::Exporter::start).transpose().map_err(TelemetryError::Exporter)?;
+        Ok(Self { exporter })
     }
 
     /// Opens the span of a request, under the caller's `traceparent` if it sent one.
@@ -128,9 +120,9 @@ impl Telemetry {
 #[cfg(not(feature = "otel"))]
 #[expect(clippy::unused_self, reason = "the same face as with the feature on")]
 impl Telemetry {
-    /// Built without the feature: always an error.
-    pub fn start(_options: &Options) -> Result<Self, TelemetryError> {
-        Err(TelemetryError::NotInBuild)
+    /// Built without the feature: an error if `[telemetry]` is there.
+    pub fn start(options: Option<&config::Telemetry>) -> Result<Self, TelemetryError> {
+        if options.is_some() { Err(TelemetryError::NotInBuild) } else { Ok(Self::default()) }
     }
 
     /// Nothing.

@@ -2,30 +2,6 @@
 //! Source: open-telemetry/semantic-conventions-genai, `docs/gen-ai` and its migration page. No convention has an
 //! attribute for cost; ours are under `tollgate.`.
 
-/// Which generation of names is emitted (`OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental` means new).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Generation {
-    /// Names up to v1.40.
-    #[default]
-    Old,
-    /// Names of 2026.
-    New,
-    /// Both, for the time of a migration.
-    Both,
-}
-
-impl Generation {
-    /// Old names are emitted.
-    pub const fn has_old(self) -> bool {
-        matches!(self, Self::Old | Self::Both)
-    }
-
-    /// New names are emitted.
-    pub const fn has_new(self) -> bool {
-        matches!(self, Self::New | Self::Both)
-    }
-}
-
 /// `chat`, `text_completion` or `embeddings`.
 pub const OPERATION: &str = "gen_ai.operation.name";
 /// Replaces `gen_ai.system`.

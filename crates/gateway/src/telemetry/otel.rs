@@ -17,7 +17,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-use super::{Attempt, Options, Request, names};
+use super::{Attempt, Request, names};
+use crate::config::{Semconv, Telemetry};
 
 /// A collector's answer is tiny; more than this is not one.
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -28,7 +29,7 @@ pub(super) struct Exporter {
     spans: SdkTracerProvider,
     metrics: SdkMeterProvider,
     instruments: Instruments,
-    names: names::Generation,
+    names: Semconv,
 }
 
 struct Instruments {
@@ -41,7 +42,7 @@ struct Instruments {
 type UsageOf = fn(&catalog::Usage) -> u64;
 
 impl Instruments {
-    fn new(meter: &Meter, names: names::Generation) -> Self {
+    fn new(meter: &Meter, names: Semconv) -> Self {
         let seconds = |new: &'static str, old: &'static str| {
             let mut made = Vec::new();
             if names.has_new() {
@@ -99,8 +100,8 @@ impl Instruments {
 }
 
 impl Exporter {
-    pub(super) fn start(options: &Options) -> Result<Self, String> {
-        let endpoint = options.endpoint.trim_end_matches('/');
+    pub(super) fn start(options: &Telemetry) -> Result<Self, String> {
+        let endpoint = options.otlp_endpoint.trim_end_matches('/');
         let client = Otlp { runtime: tokio::runtime::Handle::current() };
         let resource = Resource::builder()
             .with_service_name("tollgate")
@@ -124,8 +125,8 @@ impl Exporter {
             SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build();
         let metrics =
             SdkMeterProvider::builder().with_periodic_exporter(metrics).with_resource(resource).build();
-        let instruments = Instruments::new(&metrics.meter("tollgate"), options.names);
-        Ok(Self { tracer: spans.tracer("tollgate"), spans, metrics, instruments, names: options.names })
+        let instruments = Instruments::new(&metrics.meter("tollgate"), options.semconv);
+        Ok(Self { tracer: spans.tracer("tollgate"), spans, metrics, instruments, names: options.semconv })
     }
 
     pub(super) fn request(&self, op: &'static str, headers: &http::HeaderMap) -> Context {

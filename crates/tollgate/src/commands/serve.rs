@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use gateway::config::Config;
 use gateway::config::store::{ConfigStore, Origin};
-use gateway::config::{Config, Semconv, Telemetry as TelemetryConfig};
-use gateway::telemetry::{Options as TelemetryOptions, Telemetry, names::Generation};
 use ledger::Ledger;
 use tokio::net::TcpListener;
 
@@ -69,17 +68,12 @@ async fn serve(
     let config = store.load();
     let listen = guarded(&config, args.listen)?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    let telemetry = match &config.telemetry {
-        Some(asked) => Telemetry::start(&telemetry_options(asked))?,
-        None => Telemetry::default(),
-    };
     let running = gateway::start(gateway::StartOptions {
         config: Arc::clone(&store),
         ledger,
         listener,
         data_dir: data_dir.to_owned(),
         admin_token: place::admin_token(data_dir)?,
-        telemetry,
         grace: Duration::from_secs(args.grace),
     })?;
     tokio::spawn(store.watch());
@@ -102,15 +96,6 @@ fn guarded(config: &Config, flag: Option<SocketAddr>) -> anyhow::Result<SocketAd
          hint: `tollgate keys create NAME`, or listen on 127.0.0.1",
     );
     Ok(listen)
-}
-
-fn telemetry_options(asked: &TelemetryConfig) -> TelemetryOptions {
-    let names = match asked.semconv {
-        Semconv::Old => Generation::Old,
-        Semconv::New => Generation::New,
-        Semconv::Both => Generation::Both,
-    };
-    TelemetryOptions { endpoint: asked.otlp_endpoint.clone(), names }
 }
 
 /// Addresses, vendors found, where the data lies, and a request to try.
