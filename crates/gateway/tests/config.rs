@@ -396,3 +396,86 @@ fn zero_config_without_a_key_says_what_to_do() {
     assert!(error.to_string().contains("tollgate demo"), "{error}");
     assert!(Config::zero(&Sources { env: &|_| Some(" ".to_owned()), ..Sources::bare(&ring) }).is_err());
 }
+
+#[test]
+fn zero_config_finds_vendors_and_makes_auto() {
+    let ring = KeyRing::new(&[3; 32]);
+    let only = |names: &'static [&'static str]| {
+        let env = move |name: &str| names.contains(&name).then(|| "key-0123456789".to_owned());
+        Config::zero(&Sources { env: &env, ..Sources::bare(&ring) }).expect("vendors")
+    };
+    let config = only(&["TOGETHER_API_KEY", "ANTHROPIC_API_KEY"]);
+    assert_eq!(config.hosts.keys().collect::<Vec<_>>(), ["anthropic", "together"]);
+    let auto = &config.routes["auto"];
+    assert_eq!(auto.default.targets[0].host.id, "together");
+    assert_eq!(auto.escalate.as_ref().expect("a flagship").targets[0].host.id, "anthropic");
+    assert_eq!((auto.route.before.len(), auto.route.after.len()), (2, 3));
+    assert!(config.notices.iter().any(|n| n.contains("escalates to anthropic/")), "{:?}", config.notices);
+
+    let config = only(&["GROQ_API_KEY"]);
+    let auto = &config.routes["auto"];
+    assert!(auto.escalate.is_none() && auto.route.before.is_empty() && auto.route.after.is_empty());
+    assert!(config.notices.iter().any(|n| n.contains("there is no escalation")), "{:?}", config.notices);
+}
+
+#[test]
+fn a_config_without_providers_finds_them_and_keeps_its_own_auto() {
+    let text = "[models.auto]\ntargets = [\"openai/gpt-5.4\"]";
+    let config = load(text).expect("vendors of the environment");
+    assert_eq!(config.hosts.len(), 4);
+    assert!(config.routes.is_empty(), "the alias `auto` stands");
+    assert!(matches!(config.resolve("auto"), Ok(Resolved::Group(_))));
+    assert!(load("[providers.openai]").expect("auto is implied").routes.contains_key("auto"));
+}
+
+#[test]
+fn a_bare_model_name_goes_to_its_maker_first() {
+    let config = load("").expect("vendors of the environment");
+    let Ok(Resolved::Group(group)) = config.resolve("gpt-5.4") else { panic!("not found") };
+    assert_eq!(group.targets[0].id, "openai/gpt-5.4");
+    let Ok(Resolved::Group(group)) = config.resolve("claude-opus-4-7") else { panic!("not found") };
+    assert_eq!(group.targets[0].host.id, "anthropic");
+    let near = config.resolve("gpt-5.4-nano-mini").unwrap_err().nearest;
+    assert!(near.iter().any(|name| name.starts_with("openai/gpt-5.4")), "{near:?}");
+}
+
+#[test]
+fn fn1_22_a_model_that_ends_is_announced() {
+    let ring = KeyRing::new(&[3; 32]);
+    let catalogue = catalog::Catalogue::builtin();
+    let hosts = ["openai", "anthropic", "together", "deepinfra"];
+    let retiring = hosts.iter().flat_map(|host| catalogue.offers(host)).find(|o| o.retires.is_some());
+    let retiring = retiring.expect("some model of the catalogue ends");
+    let end = retiring.retires.as_ref().expect("an end").last_day;
+    let text = format!("[models.m]\ntargets = [\"{}\"]", retiring.target());
+    let notices = |now: jiff::civil::Date| {
+        let now = now.to_datetime(jiff::civil::Time::midnight());
+        let now = jiff::tz::Offset::UTC.to_timestamp(now).expect("a date");
+        Config::read("t.toml".as_ref(), &text, &Sources { env: &env, now, ..Sources::bare(&ring) })
+            .expect("sound")
+            .notices
+    };
+    let said =
+        |notices: Vec<String>, verb: &str| notices.iter().any(|n| n.contains(&format!("{verb} {end}")));
+    assert!(said(notices(end), "retires after"));
+    assert!(said(notices(end.tomorrow().expect("a day")), "was retired after"));
+    let early = end.checked_sub(jiff::Span::new().days(90)).expect("a day");
+    assert!(!notices(early).iter().any(|n| n.contains("retire")));
+}
+
+#[test]
+fn the_examples_load() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut read = 0;
+    for entry in std::fs::read_dir(folder).expect("examples") {
+        let path = entry.expect("a file").path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            let text = std::fs::read_to_string(&path).expect("text");
+            let config = load(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let unlisted = config.notices.iter().find(|n| n.contains("no source lists"));
+            assert!(unlisted.is_none(), "{}: {unlisted:?}", path.display());
+            read += 1;
+        }
+    }
+    assert!(read > 0);
+}

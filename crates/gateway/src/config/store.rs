@@ -4,6 +4,9 @@
 //! orchestrator, and costs a dependency. Four `stat` calls a second for each file miss nothing. A change is read once it has
 //! been still for a quarter of a second, so that a file that an editor has only half written is not taken for a short one.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
