@@ -77,7 +77,7 @@ quirks = { no_stream_options = true }
 endpoints = ["chat"]
 
 [models.cheap]
-targets = ["together/Qwen/Qwen3-235B-A22B-Instruct-2507-tput", "deepinfra/Qwen/Qwen3-235B-A22B-Instruct-2507", "gpu/qwen"]
+targets = ["together/Qwen/Qwen3-235B-A22B-Instruct-2507", "deepinfra/Qwen/Qwen3-235B-A22B-Instruct-2507", "gpu/qwen"]
 pick = "cheapest"
 [models.ab]
 targets = ["together/a", "deepinfra/a"]
@@ -435,7 +435,7 @@ fn a_bare_model_name_goes_to_its_maker_first() {
     assert_eq!(group.targets[0].id, "openai/gpt-5.4");
     let Ok(Resolved::Group(group)) = config.resolve("claude-opus-4-7") else { panic!("not found") };
     assert_eq!(group.targets[0].host.id, "anthropic");
-    let near = config.resolve("gpt-5.4-nano-mini").unwrap_err().nearest;
+    let near = config.resolve("gpt-5.4-mni").unwrap_err().nearest;
     assert!(near.iter().any(|name| name.starts_with("openai/gpt-5.4")), "{near:?}");
 }
 
