@@ -109,17 +109,17 @@ impl Families {
 
 /// `*` stands for any text, also none.
 fn fits(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
-            rest.is_empty()
-                || text
-                    .char_indices()
-                    .map(|(i, _)| i)
-                    .chain([text.len()])
-                    .any(|i| text.get(i..).is_some_and(|tail| fits(rest, tail)))
-        }),
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    // Taking each part as early as possible leaves the most for those after it.
+    for part in middle.split('*') {
+        match text.split_once(part) {
+            Some((_, after)) => text = after,
+            None => return false,
+        }
     }
+    text.ends_with(end)
 }
 
 #[cfg(test)]
@@ -149,6 +149,7 @@ mod tests {
     fn patterns() {
         assert!(fits("*qwen3-235b*", "qwen/qwen3-235b-a22b"));
         assert!(fits("gpt-*-mini", "gpt-5-mini") && !fits("gpt-*-mini", "gpt-5-mini-x"));
-        assert!(fits("*", "") && !fits("a", "b"));
+        assert!(fits("*", "") && !fits("a", "b") && fits("a*b*c", "axbyc") && !fits("a*b*c", "acb"));
+        assert!(!fits("ab*ba", "aba"), "no letter twice");
     }
 }
