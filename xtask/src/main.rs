@@ -1,14 +1,11 @@
 //! Maintenance tasks: `cargo xtask prices`.
 
-mod decimal;
-mod genai;
-mod litellm;
-
 use std::fs;
+use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use catalog::snapshot::Snapshot;
+use catalog::import::{self, Imported};
 use clap::{Parser, Subcommand};
 use jiff::civil::Date;
 
@@ -60,35 +57,23 @@ fn prices(args: &Prices) -> Result<()> {
     );
     if let (Some(file), Some(version)) = (&args.genai, &args.genai_version) {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        write(&genai::snapshot(&text, version, args.date)?, &args.out)?;
+        write(&import::genai(&text, version, args.date)?, &args.out)?;
     }
     if let (Some(file), Some(version)) = (&args.litellm, &args.litellm_version) {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        write(&litellm::snapshot(&text, version, args.date)?, &args.out)?;
+        write(&import::litellm(&text, version, args.date)?, &args.out)?;
     }
     Ok(())
 }
 
-/// One line a model: compact, and a newer snapshot still shows as a readable difference.
-fn write(snapshot: &Snapshot, folder: &Path) -> Result<()> {
+fn write(imported: &Imported, folder: &Path) -> Result<()> {
+    let Imported { snapshot, rounded } = imported;
     let path = folder.join(format!("{}-{}.json", snapshot.source, snapshot.date));
     let text = catalog::snapshot::to_text(snapshot)?;
     let models: usize = snapshot.providers.values().map(Vec::len).sum();
     fs::write(&path, &text).with_context(|| path.display().to_string())?;
-    report(&format!("{}: {models} models, {} KiB", path.display(), text.len() / 1024));
+    let shown = path.display();
+    let _ =
+        writeln!(stderr(), "{shown}: {models} models, {} KiB, {rounded} amounts rounded", text.len() / 1024);
     Ok(())
-}
-
-/// Tells the person at the terminal.
-pub(crate) fn report(line: &str) {
-    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{line}\n"));
-}
-
-/// Tells how many amounts were not as the source has them.
-pub(crate) fn report_rounded(source: &str, amounts: usize) {
-    if amounts > 0 {
-        report(&format!(
-            "{source}: {amounts} amounts had digits below a pico-dollar a unit: rounded half-even"
-        ));
-    }
 }

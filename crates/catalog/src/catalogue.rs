@@ -32,6 +32,8 @@ pub struct Catalogue {
     listed: BTreeMap<String, OnceLock<Shelf>>,
     shelves: BTreeMap<String, OnceLock<Shelf>>,
     version: String,
+    /// Our own overlay stays out: one source's bare word.
+    bare: bool,
 }
 
 /// A snapshot file and where each host's models lie in it.
@@ -104,7 +106,7 @@ impl Catalogue {
         let mut names: Vec<String> = snapshots.iter().map(dated).collect();
         names.push(format!("ours-{:08x}", digest(embedded::OVERLAY)));
         names.extend_from_slice(overlay_names);
-        Self { listed: cells(), shelves: cells(), version: names.join("+"), snapshots, overlays }
+        Self { listed: cells(), shelves: cells(), version: names.join("+"), snapshots, overlays, bare: false }
     }
 
     /// Puts a user's overlay (TOML text of `file`) on top. Returns all errors at once. Of several overlays the one
@@ -163,6 +165,24 @@ impl Catalogue {
         &self.version
     }
 
+    /// The snapshots in use, oldest first within a source.
+    pub fn snapshots(&self) -> impl Iterator<Item = (&str, Date)> {
+        self.snapshots.iter().map(|file| (file.source.as_str(), file.date))
+    }
+
+    /// What one source says, without overlays, ours included.
+    #[must_use]
+    pub fn only(&self, source: &str) -> Self {
+        let of_source = |file: &&File| file.source == source;
+        let snapshots = self.snapshots.iter().filter(of_source).map(File::again).collect();
+        Self { bare: true, ..Self::new(snapshots, Vec::new(), &[]) }
+    }
+
+    /// Ids of all hosts that may have offers, also those that only an overlay names.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.listed.keys().map(String::as_str)
+    }
+
     /// All hosts that the catalogue knows, by id.
     pub fn providers(&self) -> &[Provider] {
         static HOSTS: OnceLock<Vec<Provider>> = OnceLock::new();
@@ -202,7 +222,9 @@ impl Catalogue {
         }
         // An overlay of ours that does not parse fails `our_overlay_is_valid_and_names_its_sources`.
         let ours = || Overlay::parse("data/prices/overlay.toml", embedded::OVERLAY).unwrap_or_default();
-        builder.overlay(OURS_PARSED.get_or_init(ours), OURS, None);
+        if !self.bare {
+            builder.overlay(OURS_PARSED.get_or_init(ours), OURS, None);
+        }
         for overlay in &self.overlays {
             builder.overlay(overlay, USER, resolve);
         }
@@ -247,6 +269,12 @@ impl File {
         let (source, date) = stem.split_at_checked(stem.len().checked_sub("-2026-11-04".len())?)?;
         let date = date.strip_prefix('-')?.parse().ok()?;
         Some(Self { source: source.to_owned(), date, text: text.into(), ranges: OnceLock::new() })
+    }
+
+    /// The same file, not yet read.
+    fn again(&self) -> Self {
+        let (source, text) = (self.source.clone(), self.text.clone());
+        Self { source, date: self.date, text, ranges: OnceLock::new() }
     }
 
     fn rank(&self) -> usize {

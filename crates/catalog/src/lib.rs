@@ -5,11 +5,13 @@
 //! from disjoint [`Usage`] buckets, exactly.
 
 mod catalogue;
+mod compare;
 mod draft;
 mod embedded;
 mod facts;
 mod family;
 mod host;
+pub mod import;
 mod money;
 mod names;
 mod overlay;
@@ -21,6 +23,7 @@ pub mod snapshot;
 mod usage;
 
 pub use catalogue::{AutoList, Catalogue, Hit, LoadError};
+pub use compare::{Difference, Scope};
 pub use facts::{
     Ability, Auth, Capabilities, Facts, ListPrice, Needs, Offer, Origin, Provider, Quirks, Retirement,
 };

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
-use catalog::snapshot::{Entry, EntryFacts, LadderText, PriceRow, Snapshot};
-use catalog::{Ability, Bucket, Tier};
 use jiff::civil::Date;
 use serde_json::value::RawValue;
 
-use crate::{decimal, report_rounded};
+use super::{ImportError, Imported, decimal};
+use crate::snapshot::{Entry, EntryFacts, LadderText, PriceRow, Snapshot};
+use crate::{Ability, Bucket, Tier};
+
+type Result<T> = std::result::Result<T, ImportError>;
 
 /// Hosts: our id, theirs, the beginning of their keys that is no part of the model's id.
 const HOSTS: [(&str, &str, &str); 16] = [
@@ -78,7 +79,7 @@ impl Fields {
 }
 
 /// Keeps the hosts that we know, and of their models those that take text.
-pub(crate) fn snapshot(text: &str, version: &str, date: Date) -> Result<Snapshot> {
+pub(super) fn snapshot(text: &str, version: &str, date: Date) -> Result<Imported> {
     let models: BTreeMap<String, BTreeMap<String, Box<RawValue>>> = serde_json::from_str(text)?;
     let mut providers: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
     let mut rounded = 0;
@@ -94,22 +95,22 @@ pub(crate) fn snapshot(text: &str, version: &str, date: Date) -> Result<Snapshot
         else {
             continue;
         };
-        let entry = entry(id, &mode, &fields, &mut rounded).with_context(|| key.clone())?;
+        let entry = entry(id, &mode, &fields, &mut rounded).map_err(|e| e.within(key.clone()))?;
         let entries = providers.entry((*ours).to_owned()).or_default();
         // Some models are listed with and without the host's name: the first, without it, has the host's own id.
         if !entries.iter().any(|known| known.id == entry.id) {
             entries.push(entry);
         }
     }
-    report_rounded("litellm", rounded);
-    Ok(Snapshot {
+    let snapshot = Snapshot {
         source: "litellm".into(),
         version: version.into(),
         url: "https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json".into(),
         licence: "MIT".into(),
         date,
         providers,
-    })
+    };
+    Ok(Imported { snapshot, rounded })
 }
 
 /// The id that the host wants to hear; `None` for size classes and fine-tunes, which are no models.
@@ -252,7 +253,7 @@ mod tests {
 
     fn read(fields: &str) -> Entry {
         let text = format!(r#"{{"deepinfra/m":{{"litellm_provider":"deepinfra","mode":"chat",{fields}}}}}"#);
-        let snapshot = snapshot(&text, "1", jiff::civil::date(2026, 11, 4)).unwrap();
+        let snapshot = snapshot(&text, "1", jiff::civil::date(2026, 11, 4)).unwrap().snapshot;
         snapshot.providers.get("deepinfra").unwrap().first().unwrap().clone()
     }
 

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
-use catalog::snapshot::{Entry, EntryFacts, LadderText, PriceRow, Snapshot};
-use catalog::{Bucket, Tier};
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::{decimal, report_rounded};
+use super::{ImportError, Imported, decimal};
+use crate::snapshot::{Entry, EntryFacts, LadderText, PriceRow, Snapshot};
+use crate::{Bucket, Tier};
+
+type Result<T> = std::result::Result<T, ImportError>;
 
 /// Hosts: our id, theirs.
 const HOSTS: [(&str, &str); 12] = [
@@ -98,7 +99,7 @@ struct Step {
 }
 
 /// Keeps the hosts that we know and the units that we count.
-pub(crate) fn snapshot(text: &str, version: &str, date: Date) -> Result<Snapshot> {
+pub(super) fn snapshot(text: &str, version: &str, date: Date) -> Result<Imported> {
     let hosts: Vec<Host> = serde_json::from_str(text)?;
     let mut providers = BTreeMap::new();
     let mut rounded = 0;
@@ -111,20 +112,21 @@ pub(crate) fn snapshot(text: &str, version: &str, date: Date) -> Result<Snapshot
                 continue;
             }
             entries.push(
-                entry(model, &host.id, &mut rounded).with_context(|| format!("{}/{}", host.id, model.id))?,
+                entry(model, &host.id, &mut rounded)
+                    .map_err(|e| e.within(format!("{}/{}", host.id, model.id)))?,
             );
         }
         providers.insert((*ours).to_owned(), entries);
     }
-    report_rounded("genai-prices", rounded);
-    Ok(Snapshot {
+    let snapshot = Snapshot {
         source: "genai-prices".into(),
         version: version.into(),
         url: "https://github.com/pydantic/genai-prices".into(),
         licence: "MIT".into(),
         date,
         providers,
-    })
+    };
+    Ok(Imported { snapshot, rounded })
 }
 
 fn entry(model: &Model, host: &str, rounded: &mut usize) -> Result<Entry> {
@@ -162,7 +164,7 @@ struct Names {
 impl Names {
     fn collect(&mut self, rule: &Value) -> Result<()> {
         let Some((operation, argument)) = rule.as_object().and_then(|map| map.iter().next()) else {
-            bail!("rule {rule}");
+            return Err(ImportError::Construct(format!("rule {rule}")));
         };
         match (operation.as_str(), argument) {
             ("or" | "and", Value::Array(rules)) => rules.iter().try_for_each(|rule| self.collect(rule))?,
@@ -173,7 +175,7 @@ impl Names {
                 self.any = true;
                 self.stems.extend(dated_stem(text));
             }
-            _ => bail!("rule {rule}"),
+            _ => return Err(ImportError::Construct(format!("rule {rule}"))),
         }
         Ok(())
     }
@@ -257,7 +259,7 @@ fn row(
 }
 
 fn utc_minute(text: &str) -> Result<&str> {
-    text.strip_suffix(":00Z").with_context(|| format!("time of day `{text}`"))
+    text.strip_suffix(":00Z").ok_or_else(|| ImportError::Construct(format!("time of day `{text}`")))
 }
 
 fn ladder(price: &RawValue, exponent: i32, rounded: &mut usize) -> Result<LadderText> {
@@ -284,7 +286,7 @@ mod tests {
 
     fn read(model: &str) -> Entry {
         let text = format!(r#"[{{"id":"openai","models":[{model}]}},{{"id":"unknown-host","models":[]}}]"#);
-        let snapshot = snapshot(&text, "1", jiff::civil::date(2026, 11, 4)).unwrap();
+        let snapshot = snapshot(&text, "1", jiff::civil::date(2026, 11, 4)).unwrap().snapshot;
         snapshot.providers.get("openai").unwrap().first().unwrap().clone()
     }
 

@@ -1,58 +1,62 @@
 //! Shifting the point of a decimal number as text. A price never passes through `f64`, which would turn
 //! `1.1e-06` a token into `1.1000000000000001` a million.
 
-use anyhow::{Context, Result, bail};
+use super::ImportError;
 
 /// Most decimals that a price per million tokens may have: beyond them lies less than a pico-dollar a token.
 const DECIMALS: usize = 6;
 
 /// `number × 10^shift` as a plain decimal, and whether digits beyond `decimals` were rounded (half-even) away.
 /// `number` is a JSON number.
-pub(crate) fn shifted(number: &str, shift: i32, decimals: usize) -> Result<(String, bool)> {
+pub(super) fn shifted(number: &str, shift: i32, decimals: usize) -> Result<(String, bool), ImportError> {
+    shift_text(number, shift, decimals).ok_or_else(|| ImportError::Price(number.chars().take(40).collect()))
+}
+
+fn shift_text(number: &str, shift: i32, decimals: usize) -> Option<(String, bool)> {
     let (mantissa, exponent) = match number.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.trim_start_matches('+').parse::<i32>()?),
+        Some((mantissa, exponent)) => (mantissa, exponent.trim_start_matches('+').parse::<i32>().ok()?),
         None => (number, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        bail!("`{number}` is not a price");
+        return None;
     }
-    let places = i32::try_from(fraction.len())?.checked_sub(exponent).and_then(|p| p.checked_sub(shift));
-    let places = places.context("exponent out of range")?;
+    // Digits after the point, once it has moved; below zero there are zeros to add instead.
+    let places = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?.checked_sub(shift)?;
     if places.unsigned_abs() > 60 {
-        bail!("`{number}` is not a price");
+        return None;
     }
-    let places = usize::try_from(places.max(0))?;
-    let zeros = usize::try_from((-(i32::try_from(fraction.len())? - exponent - shift)).max(0))?;
+    let zeros = usize::try_from(places.checked_neg()?.max(0)).ok()?;
+    let places = usize::try_from(places.max(0)).ok()?;
     // All digits, with at least one before the point.
     let digits = format!("{digits:0>width$}{}", "0".repeat(zeros), width = places + 1);
     let (digits, places, rounded) = rounded(digits, places, decimals)?;
-    let (whole, fraction) = digits.split_at(digits.len() - places);
+    let (whole, fraction) = digits.split_at_checked(digits.len().checked_sub(places)?)?;
     let whole = whole.trim_start_matches('0');
     let fraction = fraction.trim_end_matches('0');
     let whole = if whole.is_empty() { "0" } else { whole };
-    Ok((if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }, rounded))
+    Some((if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }, rounded))
 }
 
 /// Cuts `digits` (with `places` after the point) to `decimals` places, half-even.
-fn rounded(digits: String, places: usize, decimals: usize) -> Result<(String, usize, bool)> {
+fn rounded(digits: String, places: usize, decimals: usize) -> Option<(String, usize, bool)> {
     if places <= decimals {
-        return Ok((digits, places, false));
+        return Some((digits, places, false));
     }
-    let (kept, cut) = digits.split_at(digits.len() - (places - decimals));
+    let (kept, cut) = digits.split_at_checked(digits.len().checked_sub(places - decimals)?)?;
     if cut.bytes().all(|b| b == b'0') {
-        return Ok((kept.to_owned(), decimals, false));
+        return Some((kept.to_owned(), decimals, false));
     }
-    let value: u128 = kept.parse()?;
+    let value: u128 = kept.parse().ok()?;
     let half = format!("5{}", "0".repeat(cut.len() - 1));
     let up = cut > half.as_str() || (cut == half && value % 2 == 1);
     let value = (value + u128::from(up)).to_string();
-    Ok((format!("{value:0>width$}", width = decimals + 1), decimals, true))
+    Some((format!("{value:0>width$}", width = decimals + 1), decimals, true))
 }
 
 /// Dollars per million tokens, from a price per `10^exponent` tokens.
-pub(crate) fn per_million(number: &str, exponent: i32) -> Result<(String, bool)> {
+pub(super) fn per_million(number: &str, exponent: i32) -> Result<(String, bool), ImportError> {
     shifted(number, 6 - exponent, DECIMALS)
 }
 
