@@ -14,6 +14,8 @@ use crate::{BadRequest, Dialect, Op, Request, View};
 
 /// Most choices in one request: OpenAI's own bound.
 const MAX_CHOICES: u64 = 128;
+/// Longest name of a model, in bytes: it goes into the ledger and into errors.
+const MAX_MODEL: usize = 256;
 /// Most pairs in `metadata`: OpenAI's own bound.
 const MAX_METADATA: usize = 16;
 
@@ -150,6 +152,9 @@ impl Reader {
             return Err(bad("model", "`model` must not be empty"));
         }
         text.decode().as_ref().clone_into(&mut self.view.model);
+        if self.view.model.len() > MAX_MODEL {
+            return Err(bad("model", format!("`model` must have at most {MAX_MODEL} bytes")));
+        }
         self.view.spans.model = text.span();
         Ok(())
     }

@@ -17,6 +17,9 @@ use crate::{
 /// So many unreadable events in a row, with nothing readable before, are not this dialect.
 const MAX_GARBAGE: u32 = 16;
 
+/// Tool calls in one answer that are told apart; an answer with more is not sane.
+const MAX_TOOLS: usize = 512;
+
 /// The state of one answer.
 pub(super) struct OpenAiReply {
     op: Op,
@@ -126,7 +129,8 @@ impl OpenAiReply {
     }
 
     fn tool_index(&mut self, choice: u32, fragment: &mut ToolFragment) -> u32 {
-        let matching = self.matching_tool(choice, fragment);
+        let full = self.tools.len() >= MAX_TOOLS;
+        let matching = self.matching_tool(choice, fragment).or(full.then_some(MAX_TOOLS - 1));
         let at = matching.unwrap_or(self.tools.len());
         let before = self.tools.iter().take(at).filter(|slot| slot.choice == choice).count();
         if matching.is_none() {

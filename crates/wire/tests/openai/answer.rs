@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::wire::{
-    Answer, Blame, Chunk, Content, Dialect, Ending, Endpoint, ErrorKind, Op, Reply, Retry, UpstreamError,
-    door, sse::Frame, wire,
+    Answer, Blame, Chunk, Content, Dialect, Ending, Endpoint, ErrorKind, Op, Part, Reply, Retry,
+    UpstreamError, door, sse::Frame, wire,
 };
 
 fn reply_of(op: Op, quirks: &Quirks, read_text: bool) -> Box<dyn Reply> {
@@ -103,6 +103,151 @@ fn fn1_02_usage_is_taken_from_any_chunk_and_replaced_never_added() {
     assert_eq!((usage.input, usage.output), (7, 3));
     let usage_only: Vec<bool> = chunks.iter().map(|chunk| chunk.usage_only).collect();
     assert_eq!(usage_only, [false, false, false, true, false, false]);
+}
+
+#[test]
+fn fn2_05_a_usage_chunk_may_have_no_choices_or_an_empty_delta() {
+    for choices in [
+        json!([]),
+        json!([{"delta": {}}]),
+        json!([{"index": 0, "delta": {"content": ""}, "finish_reason": null}]),
+    ] {
+        let last = json!({"choices": choices, "usage": {"prompt_tokens": 4, "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": 3}}});
+        let (chunks, ending, _) =
+            stream(&[chunk(&json!({"content": "a"}), Some("stop")), last], &Quirks::default());
+        assert!(chunks[1].usage_only, "{choices}");
+        let usage = ending.usage.unwrap();
+        assert_eq!((usage.input, usage.cache_read, usage.output), (1, 3, 2), "{choices}");
+    }
+}
+
+#[test]
+fn fn2_06_a_missing_done_is_no_failure_and_an_array_of_errors_is_one() {
+    let (_, ending, error) = stream(&[chunk(&json!({"content": "a"}), Some("stop"))], &Quirks::default());
+    assert_eq!((ending.complete, error), (true, None));
+    let array = json!([{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED"}}]);
+    let (_, _, error) = stream(&[array], &Quirks::default());
+    assert_eq!(error.unwrap().kind, ErrorKind::RateLimited);
+    // An array without an error is not this dialect.
+    let (chunks, ending, _) = stream(&[json!([{"choices": []}])], &Quirks::default());
+    assert_eq!((chunks.len(), ending.skipped_events), (0, 1));
+}
+
+#[test]
+fn fn2_09_finish_reasons_of_all_vendors_are_understood() {
+    for (word, finish) in [
+        ("stop", "stop"),
+        ("eos", "stop"),
+        ("end_turn", "stop"),
+        ("length", "length"),
+        ("max_tokens", "length"),
+        ("tool_calls", "tool_calls"),
+        ("function_call", "tool_calls"),
+        ("content_filter", "content_filter"),
+        ("something_new", "stop"),
+    ] {
+        let (chunks, ending, _) = stream(&[chunk(&json!({}), Some(word))], &Quirks::default());
+        assert_eq!(ending.finish.unwrap().as_str(), finish, "{word}");
+        assert!(!chunks[0].usage_only);
+    }
+    assert_eq!(stream(&[chunk(&json!({}), Some(""))], &Quirks::default()).1.finish, None);
+}
+
+/// Tool fragments as `(index, id, name, arguments)` through a reply that reads text.
+fn tools(fragments: &[Value]) -> Vec<(u32, Option<String>, Option<String>, String)> {
+    let mut reply = reply_of(Op::Chat, &Quirks::default(), true);
+    let mut chunks = Vec::new();
+    for fragment in fragments {
+        let event = chunk(&json!({"tool_calls": [fragment]}), None);
+        reply.frame(Frame { event: Bytes::new(), data: event.to_string().into() }, &mut chunks).unwrap();
+    }
+    let pieces = chunks.into_iter().flat_map(|chunk| chunk.pieces);
+    let calls = pieces.filter_map(|piece| match piece.part {
+        Part::ToolCall(call) => Some((call.index, call.id, call.name, call.arguments)),
+        _ => None,
+    });
+    calls.collect()
+}
+
+#[test]
+fn fn2_11_tool_fragments_are_merged_whatever_the_vendor_leaves_out() {
+    let fragment = |index: Option<u32>, id: Option<&str>, function: Value| {
+        let members = [("index", json!(index)), ("id", json!(id)), ("function", function)];
+        let given = members.into_iter().filter(|(_, value)| !value.is_null());
+        given.map(|(key, value)| (key.to_owned(), value)).collect::<Value>()
+    };
+    let begin = |index, id, name: &str| fragment(index, id, json!({"name": name, "arguments": "{"}));
+    let more = |index, id| fragment(index, id, json!({"arguments": "}"}));
+    for (case, fragments) in [
+        (
+            "by the book",
+            [
+                begin(Some(0), Some("a"), "f"),
+                more(Some(0), None),
+                begin(Some(1), Some("b"), "g"),
+                more(Some(1), None),
+            ],
+        ),
+        (
+            "no index",
+            [begin(None, Some("a"), "f"), more(None, None), begin(None, Some("b"), "g"), more(None, None)],
+        ),
+        (
+            "neither index nor id",
+            [begin(None, None, "f"), more(None, None), begin(None, None, "g"), more(None, None)],
+        ),
+        (
+            "all at index 0",
+            [
+                begin(Some(0), Some("a"), "f"),
+                more(Some(0), None),
+                begin(Some(0), Some("b"), "g"),
+                more(Some(0), None),
+            ],
+        ),
+        (
+            "a new id each time",
+            [
+                begin(Some(0), Some("a"), "f"),
+                more(Some(0), Some("x")),
+                begin(Some(1), Some("b"), "g"),
+                more(Some(1), Some("y")),
+            ],
+        ),
+        (
+            "id and name repeated",
+            [
+                begin(Some(0), Some("a"), "f"),
+                begin(Some(0), Some("a"), "f"),
+                begin(Some(1), Some("b"), "g"),
+                begin(Some(1), Some("b"), "g"),
+            ],
+        ),
+        (
+            "indices with gaps",
+            [
+                begin(Some(1), Some("a"), "f"),
+                more(Some(1), None),
+                begin(Some(3), Some("b"), "g"),
+                more(Some(3), None),
+            ],
+        ),
+    ] {
+        let read = tools(&fragments);
+        let indices: Vec<u32> = read.iter().map(|call| call.0).collect();
+        let names: Vec<Option<&str>> = read.iter().map(|call| call.2.as_deref()).collect();
+        assert_eq!(indices, [0, 0, 1, 1], "{case}");
+        assert_eq!(names, [Some("f"), None, Some("g"), None], "{case}");
+        assert!(read[1].1.is_none() && read[3].1.is_none(), "{case}");
+    }
+}
+
+#[test]
+fn tool_calls_without_end_are_bounded() {
+    let endless: Vec<Value> =
+        (0..2000).map(|id| json!({"id": id.to_string(), "function": {"name": "f"}})).collect();
+    assert_eq!(tools(&endless).last().unwrap().0, 511);
 }
 
 #[test]
@@ -203,7 +348,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn fn1_24_any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for op in [Op::Chat, Op::Completion, Op::Embedding] {
             let mut reply = reply_of(op, &Quirks::default(), true);
             let data = Bytes::from(bytes.clone());

@@ -257,6 +257,7 @@ fn a_wrong_body_is_refused_with_the_field_named() {
         (r#"{"model":"m"}"#.to_owned(), "messages"),
         (r#"{"model":"","messages":[]}"#.to_owned(), "model"),
         (r#"{"model":7,"messages":[]}"#.to_owned(), "model"),
+        (format!(r#"{{"model":"{}"}}"#, "m".repeat(257)), "model"),
         (r#"{"model":"m","messages":[]}"#.to_owned(), "messages"),
         (r#"{"model":"m","messages":{}}"#.to_owned(), "messages"),
         (message("5"), "messages[1]"),
