@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
 /// Deepest nesting that is read; `serde_json`'s own bound, so that a body read here can be translated later.
 const MAX_DEPTH: u32 = 127;
@@ -57,6 +57,11 @@ impl<'a> Text<'a> {
         let mut out = String::with_capacity(self.raw.len());
         unescape(self.raw, |piece| out.push_str(piece));
         Cow::Owned(out)
+    }
+
+    /// As it is spelled, if that is what it means; `None` when it has escapes. For names that nobody would escape.
+    pub fn plain(&self) -> Option<&'a str> {
+        (!self.escaped).then_some(self.raw)
     }
 
     /// The length of [`Text::decode`] in bytes, without building it.
@@ -202,21 +207,21 @@ impl<'a> Cursor<'a> {
         let mut escaped = false;
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            let Some(hit) = memchr2(b'"', b'\\', rest) else {
+            let Some(hit) = special(rest) else {
                 return Err(Malformed { at: start, what: "a string does not end" });
             };
-            let plain = rest.get(..hit).unwrap_or_default();
-            if plain.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < 0x20 {
-                return Err(Malformed { at: self.at, what: "a control character in a string" });
-            }
-            let quote = rest.get(hit) == Some(&b'"');
             self.at += hit + 1;
-            if quote {
-                let raw = self.slice(start + 1..self.at - 1);
-                return Ok(Text { raw, escaped, at: start });
+            match rest.get(hit) {
+                Some(b'"') => {
+                    let raw = self.slice(start + 1..self.at - 1);
+                    return Ok(Text { raw, escaped, at: start });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                _ => return Err(Malformed { at: self.at - 1, what: "a control character in a string" }),
             }
-            escaped = true;
-            self.escape()?;
         }
     }
 
@@ -364,6 +369,27 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The first quote, backslash or control character. Eight bytes at a time: most strings are too short for a call into
+/// `memchr` to pay, and the long ones need the check for control characters anyway.
+fn special(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    // The high bit of each byte below `limit` (at most 0x80). Only bytes above a true hit can be marked wrongly.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let hits = quote | backslash | below(word, 0x20);
+        if hits != 0 {
+            return Some(index * 8 + hits.trailing_zeros() as usize / 8);
+        }
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    rest.iter().position(special).map(|at| words.len() * 8 + at)
+}
+
 /// Appends `text` as a JSON string.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     // A string always serialises, and writing into a Vec cannot fail.
@@ -458,6 +484,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn special_bytes_are_found_wherever_they_stand(
+            bytes in prop::collection::vec(prop_oneof![Just(b'a'), any::<u8>(), 0x1e_u8..0x24, 0x5b_u8..0x5e, 0x80_u8..0xa3], 0..40),
+        ) {
+            prop_assert_eq!(special(&bytes), bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)));
+        }
+
         #[test]
         fn any_text_is_judged_as_serde_json_judges_it(text in r#"[\[\]{}:,"\\ua-f0-9.eE+\-trufalsn \n]{0,24}"#) {
             prop_assert_eq!(accepts(&text), reference(&text));

@@ -37,8 +37,12 @@ pub(super) struct Event<'a> {
     pub finished: u128,
     /// Why choice 0 ended.
     pub finish: Option<Finish>,
-    /// Text, reasoning, a refusal, a tool call, audio or an image came.
-    pub content: bool,
+    /// How many texts, reasonings, refusals, tool calls, audios and lists of images came.
+    pub contents: u32,
+    /// The last `content` string of a delta that is not empty, and its choice.
+    text: Option<(Range<usize>, u32)>,
+    /// OpenAI's `obfuscation`.
+    pub padding: Option<Range<usize>>,
     /// Bytes of text, refusals and tool arguments.
     pub output_bytes: u64,
     /// Bytes of reasoning.
@@ -47,6 +51,15 @@ pub(super) struct Event<'a> {
     pub data: bool,
     /// The embeddings' values, as they are spelled: arrays or base64 strings.
     pub vectors: Vec<Range<usize>>,
+}
+
+impl Event<'_> {
+    /// Where the text lies, and its choice, when the event holds nothing but a text.
+    pub fn only_text(&self) -> Option<&(Range<usize>, u32)> {
+        let plain = self.contents == 1 && self.choices == 1 && self.finished == 0;
+        let silent = self.report.is_none() && self.error.is_none() && self.reasoning_bytes == 0;
+        self.text.as_ref().filter(|_| plain && silent && self.output_bytes > 0)
+    }
 }
 
 /// What to take from an event besides the facts.
@@ -80,10 +93,11 @@ impl Reader<'_> {
         let mut is_error = false;
         let span = cursor.object(|value, key| {
             let kind = value.kind()?;
-            match (&*key.decode(), kind) {
+            match (key.plain().unwrap_or_default(), kind) {
                 ("id", Kind::String) => event.id = Some(value.string()?),
                 ("model", Kind::String) => event.model = Some(value.string()?),
                 ("service_tier", Kind::String) => event.tier = Some(value.string()?),
+                ("obfuscation", Kind::String) => event.padding = Some(value.string()?.span()),
                 ("object", Kind::String) => is_error = value.string()?.decode() == "error",
                 ("usage", Kind::Object) => event.report = Some(usage::read(value, self.quirks)?),
                 ("x_groq", Kind::Object) => self.groq(value, event)?,
@@ -111,7 +125,7 @@ impl Reader<'_> {
     /// Groq's own envelope around the usage of a stream; the standard place wins.
     fn groq<'a>(&self, value: &mut Cursor<'a>, event: &mut Event<'a>) -> Result<(), Malformed> {
         let mut report = None;
-        value.object(|value, key| match (&*key.decode(), value.kind()?) {
+        value.object(|value, key| match (key.plain().unwrap_or_default(), value.kind()?) {
             ("usage", Kind::Object) => {
                 report = Some(usage::read(value, self.quirks)?);
                 Ok(())
@@ -133,7 +147,7 @@ impl Reader<'_> {
         }
         item.object(|value, key| {
             let span = value.span()?;
-            if key.decode() == "embedding" {
+            if key.plain() == Some("embedding") {
                 event.vectors.push(span);
             }
             Ok(())
@@ -150,7 +164,7 @@ impl Reader<'_> {
         let mut finish: Option<Text<'a>> = None;
         choice.object(|value, key| {
             let kind = value.kind()?;
-            match (&*key.decode(), kind) {
+            match (key.plain().unwrap_or_default(), kind) {
                 ("index", Kind::Number) => index = value.number()?.parse().unwrap_or(0),
                 ("delta" | "message", Kind::Object) => {
                     value.object(|value, key| self.message(value, &key, event))?;
@@ -169,6 +183,9 @@ impl Reader<'_> {
             Ok::<(), Malformed>(())
         })?;
         event.choices = event.choices.saturating_add(1);
+        if let Some((_, choice)) = &mut event.text {
+            *choice = index;
+        }
         let bit = 1_u128 << index.min(MAX_CHOICES - 1);
         event.started |= bit;
         if let Some(word) = finish.filter(|word| !word.is_empty()) {
@@ -198,9 +215,12 @@ impl Reader<'_> {
         event: &mut Event<'a>,
     ) -> Result<(), Malformed> {
         let kind = value.kind()?;
-        match (&*key.decode(), kind) {
+        match (key.plain().unwrap_or_default(), kind) {
             ("content", Kind::String) => {
                 let text = value.string()?;
+                if !text.is_empty() {
+                    event.text = Some((text.span(), 0));
+                }
                 event.output_bytes += self.text(&text, event, Part::Text);
             }
             ("content", Kind::Array) => {
@@ -220,7 +240,7 @@ impl Reader<'_> {
             ("reasoning_details", Kind::Array) => {
                 value.array(|detail, _| {
                     let detail = detail.span().map(|span| detail.slice(span))?;
-                    event.content = true;
+                    event.contents += 1;
                     self.push_with(|| Part::ReasoningDetail(detail.to_owned()));
                     Ok::<(), Malformed>(())
                 })?;
@@ -235,11 +255,11 @@ impl Reader<'_> {
             }
             ("audio", Kind::Object) => {
                 value.skip()?;
-                event.content = true;
+                event.contents += 1;
             }
             ("images", Kind::Array) => {
                 let span = value.span()?;
-                event.content |= value.slice(span) != "[]";
+                event.contents += u32::from(value.slice(span) != "[]");
             }
             _ => value.skip()?,
         }
@@ -253,7 +273,7 @@ impl Reader<'_> {
         }
         part.object(|value, key| {
             let kind = value.kind()?;
-            match (&*key.decode(), kind) {
+            match (key.plain().unwrap_or_default(), kind) {
                 ("text", Kind::String) => {
                     let text = value.string()?;
                     event.output_bytes += self.text(&text, event, Part::Text);
@@ -273,7 +293,7 @@ impl Reader<'_> {
             return thought.skip();
         }
         thought
-            .object(|value, key| match (&*key.decode(), value.kind()?) {
+            .object(|value, key| match (key.plain().unwrap_or_default(), value.kind()?) {
                 ("text", Kind::String) => {
                     let text = value.string()?;
                     event.reasoning_bytes += self.text(&text, event, Part::Reasoning);
@@ -297,7 +317,7 @@ impl Reader<'_> {
         let mut fragment = ToolFragment { index: place, ..ToolFragment::default() };
         call.object(|value, key| {
             let kind = value.kind()?;
-            match (&*key.decode(), kind) {
+            match (key.plain().unwrap_or_default(), kind) {
                 ("index", Kind::Number) if !self.whole => {
                     fragment.index = value.number()?.parse().unwrap_or(NO_INDEX);
                 }
@@ -316,7 +336,7 @@ impl Reader<'_> {
     }
 
     fn add_fragment(&mut self, fragment: ToolFragment, event: &mut Event<'_>) {
-        event.content = true;
+        event.contents += 1;
         event.output_bytes += fragment.arguments.len() as u64;
         self.push(Part::ToolCall(fragment));
     }
@@ -326,7 +346,7 @@ impl Reader<'_> {
         if text.is_empty() {
             return 0;
         }
-        event.content = true;
+        event.contents += 1;
         self.push_with(|| part(text.decode().into_owned()));
         text.decoded_len()
     }
@@ -349,7 +369,7 @@ fn function_member(
     fragment: &mut ToolFragment,
 ) -> Result<(), Malformed> {
     let kind = value.kind()?;
-    match (&*key.decode(), kind) {
+    match (key.plain().unwrap_or_default(), kind) {
         ("name", Kind::String) => {
             fragment.name = Some(value.string()?.decode().into_owned()).filter(|name| !name.is_empty());
         }

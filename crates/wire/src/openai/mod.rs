@@ -7,6 +7,7 @@ mod refusal;
 mod request;
 mod splice;
 mod stream;
+mod template;
 mod usage;
 mod writer;
 

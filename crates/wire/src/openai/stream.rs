@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::event::{self, Event, NO_INDEX, Reader};
 use super::refusal;
+use super::template::Template;
 use crate::json::Malformed;
 use crate::{
     Answer, Choice, Chunk, Content, Dialect, Ending, Endpoint, ErrorKind, Op, Part, Piece, Reply,
@@ -32,6 +33,7 @@ pub(super) struct OpenAiReply {
     finished: u128,
     /// Events that could be read.
     readable: u32,
+    template: Template,
     tools: Vec<ToolSlot>,
     ending: Ending,
 }
@@ -54,6 +56,7 @@ impl OpenAiReply {
             started: 0,
             finished: 0,
             readable: 0,
+            template: Template::default(),
             tools: Vec::new(),
             ending: Ending::default(),
         }
@@ -65,6 +68,20 @@ impl OpenAiReply {
 
     /// One payload. `Ok(false)` when it cannot be read.
     fn payload(&mut self, data: &Bytes, out: &mut Vec<Chunk>) -> Result<bool, UpstreamError> {
+        if let Some(text) = self.template.read(data) {
+            let pieces = self.read_text && !text.is_empty();
+            let part = pieces.then(|| Part::Text(text.decode().into_owned()));
+            let choice = self.template.choice;
+            out.push(Chunk {
+                raw: Some((Dialect::OpenAi, data.clone())),
+                content: !text.is_empty(),
+                usage_only: false,
+                pieces: part.map(|part| Piece { choice, part }).into_iter().collect(),
+            });
+            self.readable = self.readable.saturating_add(1);
+            self.ending.output_bytes = self.ending.output_bytes.saturating_add(text.decoded_len());
+            return Ok(true);
+        }
         let Ok(text) = std::str::from_utf8(data) else { return Ok(false) };
         let mut reader = self.reader(false);
         let Ok(event) = reader.read(text) else { return Ok(false) };
@@ -75,12 +92,15 @@ impl OpenAiReply {
         if let Some(error) = event.error {
             return Err(self.in_band(error));
         }
+        if let Some((text, choice)) = event.only_text() {
+            self.template.learn(data, text, event.padding.as_ref(), *choice);
+        }
         self.number_tools(&mut pieces);
         let has_usage = event.report.is_some_and(|report| report.usage.is_some());
         out.push(Chunk {
             raw: Some((Dialect::OpenAi, data.clone())),
-            content: event.content,
-            usage_only: has_usage && !event.content && !frames,
+            content: event.contents > 0,
+            usage_only: has_usage && event.contents == 0 && !frames,
             pieces,
         });
         Ok(true)

@@ -321,6 +321,45 @@ fn nonsense_counts_void_the_report_or_are_cut_to_their_whole() {
     assert_eq!(buckets(&serde_json::from_str(&floats).unwrap(), &Quirks::default()), [10, 0, 0, 5, 0]);
 }
 
+/// A chunk that differs from another in few places, some of them broken.
+fn text_chunk() -> impl Strategy<Value = String> {
+    let text = prop::sample::select(vec![
+        r#""""#,
+        r#""a""#,
+        r#""bc""#,
+        r#""\u00e9\"""#,
+        r#""å""#,
+        "null",
+        r#""a"#,
+        "5",
+        r#""a","content":"b""#,
+    ]);
+    let delta = prop::sample::select(vec![
+        r#""content":TEXT"#,
+        r#""content":TEXT"#,
+        r#""role":"assistant","content":TEXT"#,
+        r#""content":TEXT,"refusal":"no""#,
+        r#""content":"","refusal":TEXT"#,
+        r#""content":TEXT,"reasoning_content":"hm""#,
+    ]);
+    let rest = prop::sample::select(vec![
+        r"}]}",
+        r#"}],"obfuscation":"x1"}"#,
+        r#"}],"obfuscation":"\"","usage":null}"#,
+        r#"}],"obfuscation":7}"#,
+        r#","finish_reason":"stop"}]}"#,
+        r#"}],"usage":{"prompt_tokens":1}}"#,
+        r"}]",
+    ]);
+    let index = prop::sample::select(vec![0, 1]);
+    (text, delta, rest, index).prop_map(|(text, delta, rest, index)| {
+        format!(
+            r#"{{"id":"c","choices":[{{"index":{index},"delta":{{{}}}{rest}"#,
+            delta.replace("TEXT", text)
+        )
+    })
+}
+
 proptest! {
     /// What is reported is what is billed: the buckets add up, whatever the parts claim.
     #[test]
@@ -345,6 +384,28 @@ proptest! {
         let beside = quirks.completion_excludes_reasoning
             || (reasoning > 0 && total == prompt + completion + reasoning);
         prop_assert_eq!(usage.total_output(), completion + if beside { reasoning } else { 0 });
+    }
+
+    /// The short way through text chunks must say what the long way says.
+    #[test]
+    fn a_chunk_is_read_the_same_whatever_came_before(
+        chunks in prop::collection::vec(text_chunk(), 1..12), read_text in any::<bool>(),
+    ) {
+        let mut reply = reply_of(Op::Chat, &Quirks::default(), read_text);
+        let mut bytes = 0;
+        for data in chunks {
+            let run = |reply: &mut dyn Reply| {
+                let mut out = Vec::new();
+                let data = Bytes::copy_from_slice(data.as_bytes());
+                let error = reply.frame(Frame { event: Bytes::new(), data }, &mut out).err();
+                let said = |chunk: Chunk| (chunk.content, chunk.pieces, chunk.raw);
+                (out.into_iter().map(said).collect::<Vec<_>>(), error.map(|error| error.kind))
+            };
+            let mut fresh = reply_of(Op::Chat, &Quirks::default(), read_text);
+            prop_assert_eq!(run(&mut *reply), run(&mut *fresh), "{}", data);
+            bytes += fresh.end().output_bytes;
+        }
+        prop_assert_eq!(reply.end().output_bytes, bytes);
     }
 
     #[test]
