@@ -55,6 +55,9 @@ struct Messages {
 
 impl Messages {
     fn push(&mut self, role: &'static str, blocks: Vec<Value>) {
+        if blocks.is_empty() {
+            return;
+        }
         if self.role != role {
             self.flush();
             self.role = role;

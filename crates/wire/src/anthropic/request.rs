@@ -117,7 +117,11 @@ fn declaration(tool: Tool, structured: bool) -> Value {
     if let Some(description) = tool.description {
         out.insert("description".to_owned(), json!(description));
     }
-    let schema = tool.parameters.unwrap_or_else(|| Value::Object(blocks::empty_schema()));
+    let mut schema = tool.parameters.unwrap_or_else(|| Value::Object(blocks::empty_schema()));
+    if let Some(fields) = schema.as_object_mut() {
+        // OpenAI takes a schema that leaves out what is plain.
+        fields.entry("type").or_insert_with(|| json!("object"));
+    }
     out.insert("input_schema".to_owned(), schema);
     if tool.strict && structured {
         out.insert("strict".to_owned(), json!(true));

@@ -1,5 +1,6 @@
 //! Every field has a fate, and the table in the module's documentation tells it.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Chat, Turn};
@@ -107,4 +108,21 @@ fn user_before_safety_identifier() {
     let user = |extra| read(extra).unwrap().user;
     assert_eq!(user(json!({"safety_identifier": "s", "user": "u"})).as_deref(), Some("u"));
     assert_eq!(user(json!({"safety_identifier": "s"})).as_deref(), Some("s"));
+}
+
+proptest! {
+    /// Nothing that is not in the table passes in silence.
+    #[test]
+    fn a_field_that_nobody_knows_is_refused_by_name(field in "zz_[a-z_]{0,12}", value in 0u32..9) {
+        let mut extra = serde_json::Map::new();
+        extra.insert(field.clone(), json!(value));
+        prop_assert_eq!(refused(Value::Object(extra)), field);
+    }
+}
+
+#[test]
+fn names_in_the_dropped_list_fit_a_header() {
+    let messages =
+        json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "x\r\ny: é,": 1}]);
+    assert_eq!(dropped(json!({"messages": messages})), ["messages[].x??y: ??"]);
 }

@@ -65,8 +65,10 @@ struct Contents {
 
 impl Contents {
     fn push(&mut self, role: Role, parts: Vec<Value>) {
-        self.turn_to(role);
-        self.parts.extend(parts);
+        if !parts.is_empty() {
+            self.turn_to(role);
+            self.parts.extend(parts);
+        }
     }
 
     fn push_result(&mut self, order: usize, part: Value) {

@@ -112,7 +112,7 @@ impl GenerateReply {
             pieces.push(Piece { choice: 0, part: Part::Finish(Finish::ContentFilter) });
         }
         self.ending.complete =
-            !self.candidates.is_empty() && self.candidates.iter().all(|state| state.finished);
+            self.ending.finish.is_some() && self.candidates.iter().all(|state| state.finished);
         Ok(())
     }
 

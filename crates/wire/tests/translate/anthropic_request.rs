@@ -276,6 +276,23 @@ fn tool_choice_in_the_vendors_words() {
 }
 
 #[test]
+fn a_schema_without_a_type_is_an_object() {
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    assert_eq!(sent(OLD, json!({"tools": tools})).0["tools"][0]["input_schema"], json!({"type": "object"}));
+}
+
+#[test]
+fn a_turn_that_loses_all_its_blocks_leaves_no_gap() {
+    let messages = json!([{"role": "user", "content": "a"},
+        {"role": "assistant", "content": null, "reasoning_details": [thought()]}, {"role": "user", "content": "b"}]);
+    let body = ask(json!({"messages": messages}));
+    let (out, _) = encode(D, &To { moved: true, ..to(OLD) }, &body).unwrap();
+    assert_eq!(out["messages"].as_array().unwrap().len(), 1, "the two user messages meet");
+    let (out, _) = encode(Dialect::Gemini, &To { moved: true, ..to("gemini-2.5-flash") }, &body).unwrap();
+    assert_eq!(out["contents"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn earlier_calls_without_tools_are_declared_and_forbidden() {
     let (body, _) = sent(OLD, json!({"messages": tool_loop(&json!([]))}));
     assert_eq!(body["tools"].as_array().unwrap().len(), 1);

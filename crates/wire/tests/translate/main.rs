@@ -4,9 +4,11 @@
 
 mod anthropic_answer;
 mod anthropic_request;
+mod garbage;
 mod gemini_answer;
 mod gemini_request;
 mod golden;
 mod support;
+mod twins;
 
 use tollgate_wire as wire;
