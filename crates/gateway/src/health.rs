@@ -30,6 +30,10 @@ const FREE_RETRIES: u32 = 10;
 /// Requests that earn one retry.
 const REQUESTS_A_RETRY: u32 = 5;
 
+/// Targets that are remembered. Clients may name any model of a configured vendor; without a bound they could fill the
+/// memory. Healthy targets are forgotten first: they have nothing to remember but their figures.
+const MOST_TARGETS: usize = 4_096;
+
 /// Breakers of all targets and keys. Outlives config reloads (keyed by target id).
 #[derive(Debug, Default)]
 pub struct Health {
@@ -232,6 +236,12 @@ impl Health {
             Arc::new(Cell { vendor, state: Mutex::new(state) })
         };
         let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        if targets.len() >= MOST_TARGETS {
+            targets.retain(|_, cell| lock(&cell.state).breaker.state(now) != Up::Closed);
+        }
+        if targets.len() >= MOST_TARGETS {
+            targets.clear();
+        }
         Arc::clone(targets.entry(target.id.as_str().into()).or_insert_with(new))
     }
 

@@ -179,3 +179,54 @@ fn upstream_parts(
     };
     (status, kind, Some(code), None, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(kind: ErrorKind, attempts: u16) -> Refusal {
+        let error = UpstreamError::new(kind, None, "said the vendor");
+        Refusal::Upstream { error, retry_after: Some(Duration::from_millis(1_500)), attempts }
+    }
+
+    #[test]
+    fn fn2_26_a_bad_key_of_ours_is_a_502_that_says_so() {
+        for kind in [ErrorKind::Credentials, ErrorKind::QuotaExhausted] {
+            let (status, _, code, _, message) = upstream(kind, 1).parts();
+            assert_eq!((status, code.as_deref()), (StatusCode::BAD_GATEWAY, Some("upstream_credentials")));
+            assert!(message.contains("upstream credentials"), "{message}");
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_status() {
+        use ErrorKind as K;
+        let expected = [
+            (K::Connect, 502),
+            (K::Timeout, 504),
+            (K::RateLimited, 429),
+            (K::Overloaded, 503),
+            (K::ModelNotFound, 404),
+            (K::ContextLength, 400),
+            (K::ContentPolicy, 400),
+            (K::BadRequest, 400),
+            (K::Server, 502),
+            (K::Truncated, 502),
+            (K::Garbled, 502),
+        ];
+        for (kind, status) in expected {
+            assert_eq!(upstream(kind, 1).status().as_u16(), status, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn fn1_18_an_sdk_is_told_not_to_retry_what_was_retried_here() {
+        let door = wire::door(wire::Dialect::OpenAi).unwrap();
+        let response = upstream(ErrorKind::RateLimited, 3).respond(door, "id");
+        assert_eq!(response.headers()["x-should-retry"], "false");
+        assert_eq!(response.headers()["retry-after"], "2");
+        // Nothing was tried: the SDK may come back by itself.
+        let response = upstream(ErrorKind::RateLimited, 0).respond(door, "id");
+        assert!(!response.headers().contains_key("x-should-retry"));
+    }
+}

@@ -402,3 +402,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_that_clients_make_up_do_not_fill_the_memory() {
+    let (health, now) = (Health::default(), Instant::now());
+    let dead = target("dead/m");
+    for _ in 0..5 {
+        fail(&health, &dead, &error(ErrorKind::Connect), now);
+    }
+    for n in 0..super::MOST_TARGETS + 10 {
+        health.admit(&target(&format!("host/{n}")), false, now);
+    }
+    let known = health.snapshot(now);
+    assert!(known.len() <= super::MOST_TARGETS, "{}", known.len());
+    assert!(known.iter().any(|line| line.target == "dead/m" && line.state == Up::Open));
+}
+
+#[test]
+fn fn1_13_a_rate_limit_is_waited_out_and_a_fault_is_not() {
+    let (health, now) = (Health::default(), Instant::now());
+    let (limited, broken) = (target("limited/m"), target("broken/m"));
+    assert!(fail(&health, &limited, &asking(ErrorKind::RateLimited, 7), now));
+    assert_eq!(health.throttled_for(&limited, now), Some(secs(7)));
+    assert_eq!(health.throttled_for(&limited, now + secs(8)), None);
+    for _ in 0..5 {
+        fail(&health, &broken, &error(ErrorKind::Server), now);
+    }
+    assert_eq!(health.throttled_for(&broken, now), None);
+}
