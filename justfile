@@ -43,6 +43,11 @@ demo *ARGS:
 prices *ARGS:
     cargo xtask prices {{ ARGS }}
 
+# speed and memory against nginx, each on a core of its own; needs nginx, taskset and a quiet machine
+bench *ARGS:
+    cargo build --locked --release -p tollgate -p tollgate-benches
+    target/release/bench-gateway {{ ARGS }}
+
 # what .ci/run runs
 ci:
     #!/usr/bin/env bash
