@@ -28,6 +28,8 @@ pub use attempt::Try;
 
 /// Rounds over a step's targets: the first, and two more for faults that pass.
 const ROUNDS: u32 = 3;
+/// Calls for one request, over all its steps. Enough for any sane list of vendors; a bound on what a total outage costs.
+const MOST_ATTEMPTS: u16 = 8;
 /// Longest wait between rounds. A vendor that asks for more gets its way through the client's `retry-after`.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -201,6 +203,9 @@ impl Call {
             // One call a key: a key that fails is taken out by `failed`, and the next admission names another.
             for _ in 0..target.host.keys.len().max(1) {
                 let now = std::time::Instant::now();
+                if self.meter.attempts >= MOST_ATTEMPTS {
+                    return Err(StepFailed { error: state.last.take(), unsupported: None });
+                }
                 // Moving on to another vendor is what failover is for; calling the same one again spends the budget.
                 if repeat && !self.app.health.may_retry(now) {
                     return Ok(None);

@@ -68,12 +68,8 @@ impl Refusal {
                 (StatusCode::BAD_REQUEST, invalid, None, e.param.clone(), e.message.clone())
             }
             Self::UnknownModel(e) => {
-                let near = match e.nearest.as_slice() {
-                    [] => String::new(),
-                    names => format!("; did you mean {}?", names.join(" or ")),
-                };
                 let code = Some("model_not_found".to_owned());
-                (StatusCode::NOT_FOUND, invalid, code, Some("model".to_owned()), format!("{e}{near}"))
+                (StatusCode::NOT_FOUND, invalid, code, Some("model".to_owned()), e.to_string())
             }
             Self::NoCandidate(e) => {
                 let code = Some("no_capable_model".to_owned());
