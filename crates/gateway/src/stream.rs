@@ -88,10 +88,19 @@ pub struct AnswerStream {
     held: VecDeque<Chunk>,
     scratch: Vec<Chunk>,
     out: BytesMut,
-    deadline: Pin<Box<Sleep>>,
+    deadline: Instant,
+    /// Fires every [`QUIET`] and at the deadline: one timer for both, never moved by a chunk.
+    tick: Pin<Box<Sleep>>,
+    /// Something went out since the last tick.
+    wrote: bool,
     done: bool,
     on_end: Option<OnEnd>,
 }
+
+/// Silence after which a comment goes out, so that proxies and SDKs between here and the client do not take long thinking
+/// for a dead connection (field notes §2.29).
+const QUIET: std::time::Duration = std::time::Duration::from_secs(15);
+const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
 /// Called once with the ending of a complete stream (affinity).
 pub type OnEnd = Box<dyn FnOnce(&Ending) + Send>;
@@ -116,7 +125,9 @@ impl AnswerStream {
             held: committed.held.into(),
             scratch: Vec::new(),
             out: BytesMut::new(),
-            deadline: Box::pin(tokio::time::sleep_until(committed.deadline)),
+            deadline: committed.deadline,
+            tick: Box::pin(tokio::time::sleep_until(committed.deadline.min(Instant::now() + QUIET))),
+            wrote: false,
             done: false,
             on_end,
         }
@@ -148,6 +159,24 @@ impl AnswerStream {
             }
         }
         true
+    }
+
+    /// Ready when time has made something to say: the total deadline, or a sign of life after a silence.
+    fn tick(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            std::task::ready!(self.tick.as_mut().poll(cx));
+            let now = Instant::now();
+            if now >= self.deadline {
+                let text = "the request's total deadline passed";
+                self.broke(&UpstreamError::new(ErrorKind::Timeout, Some(200), text));
+                return Poll::Ready(());
+            }
+            self.tick.as_mut().reset(self.deadline.min(now + QUIET));
+            if !std::mem::replace(&mut self.wrote, false) {
+                self.out.extend_from_slice(KEEP_ALIVE);
+                return Poll::Ready(());
+            }
+        }
     }
 
     fn event(&mut self, frame: sse::Frame) -> Result<(), UpstreamError> {
@@ -215,13 +244,10 @@ impl http_body::Body for AnswerStream {
         if this.done {
             return Poll::Ready(None);
         }
-        if this.deadline.as_mut().poll(cx).is_ready() {
-            let error =
-                UpstreamError::new(ErrorKind::Timeout, Some(200), "the request's total deadline passed");
-            this.broke(&error);
-        } else if !this.advance(cx) {
+        if this.tick(cx).is_pending() && !this.advance(cx) {
             return Poll::Pending;
         }
+        this.wrote = true;
         Poll::Ready(Some(Ok(Frame::data(this.out.split().freeze()))))
     }
 }

@@ -53,6 +53,7 @@ pub(super) fn with_answer(request: &Request, answer: &str) -> Result<Request, Ba
         door.ok_or_else(|| BadRequest { param: None, message: "dialect not in this build".to_owned() })?;
     let mut again = door.read(request.op, Bytes::from(body))?;
     again.received_at_unix = request.received_at_unix;
+    again.id.clone_from(&request.id);
     Ok(again)
 }
 

@@ -51,6 +51,7 @@ pub async fn handle(
     let mut request = door.read(op, body)?;
     let started_at = Timestamp::now();
     request.received_at_unix = u64::try_from(started_at.as_second()).unwrap_or(0);
+    request.id = head.id.to_string();
     let resolved = config.resolve(&request.view.model)?;
     let planned = decide(app, &request, &resolved, &head)?;
     let call = prepare(app, &config, request, resolved, &planned, &head, started_at);
