@@ -201,8 +201,10 @@ impl<'c> Inserts<'c> {
         };
         let (closed, running) = (close.is_some(), matches!(unclosed, Unclosed::Running));
         // A call that may still run has used nothing yet that anybody could know.
-        let estimate = intent.as_ref().and_then(|i| i.estimated_cost).filter(|_| !running);
-        let close = close.unwrap_or_else(|| Box::new(without_close(parts.id, intent.as_deref(), estimate)));
+        let expected = intent.as_ref().filter(|_| !running);
+        let estimate = expected.and_then(|i| i.estimated_cost);
+        let usage = expected.map(|i| i.estimate).unwrap_or_default();
+        let close = close.unwrap_or_else(|| Box::new(without_close(parts.id, usage, estimate)));
         let cost = if closed { close.cost() } else { estimate };
         let outcome = if closed || !running { close.outcome.as_str() } else { RUNNING };
         let Some(no) = self.attempt_row(request_no, intent.as_deref(), &close, cost, outcome)? else {
@@ -276,11 +278,7 @@ impl<'c> Inserts<'c> {
 }
 
 /// The close that a crash prevented: the estimate of the intent.
-fn without_close<'a>(
-    id: AttemptId,
-    intent: Option<&IntentView<'a>>,
-    estimate: Option<Money>,
-) -> AttemptView<'a> {
+fn without_close(id: AttemptId, usage: Usage, estimate: Option<Money>) -> AttemptView<'static> {
     let known = estimate.is_some();
     AttemptView {
         id,
@@ -290,7 +288,7 @@ fn without_close<'a>(
         excerpt: None,
         ttft_us: None,
         duration_us: 0,
-        usage: Usage { basis: Basis::Estimated, ..intent.map(|i| i.estimate).unwrap_or_default() },
+        usage: Usage { basis: Basis::Estimated, ..usage },
         lines: Vec::new(),
         unknown: (!known).then_some("no price was known when the attempt started"),
         cost_basis: if known { CostBasis::Estimated } else { CostBasis::Unknown },

@@ -13,7 +13,7 @@ use crate::lock::DirLock;
 use crate::recover::{self, Recovery, Replayed};
 use crate::spool::{Disk, RealDisk, Spool, lock};
 use crate::store::{self, Store};
-use crate::writer::{Progress, Writer};
+use crate::writer::{Duty, Progress, Writer};
 use crate::{AttemptClose, AttemptId, Intent, OpenError, RequestClose, RequestId, Unwritable};
 
 /// Folder of the spool in the data directory.
@@ -168,8 +168,8 @@ impl Ledger {
             lost: spool.lost(),
             spool_bytes: spool.bytes(),
             writable: !spool.is_broken() && !standing.gone,
-            store_ok: standing.store_ok,
-            last_error: standing.fault.or(standing.last_error),
+            store_ok: standing.error(Duty::Ingest).is_none(),
+            last_error: standing.fault.or(standing.errors.into_iter().flatten().next()),
         }
     }
 

@@ -8,6 +8,7 @@
 mod assemble;
 mod codec;
 mod error;
+mod export;
 #[cfg(test)]
 mod faults;
 mod frame;
@@ -25,6 +26,9 @@ mod store;
 mod writer;
 
 pub use error::{OpenError, Unwritable};
+pub use export::{
+    ExportError, FocusQuery, FocusSummary, FocusVersion, UnknownVersion, focus_columns, spend_csv,
+};
 pub use ledger::{Ledger, Options, Stats};
 pub use lock::DirLock;
 pub use query::requests::{MAX_PAGE, Page, RequestQuery, cursor};
@@ -32,7 +36,7 @@ pub use query::rows::{
     Adjustment, AttemptDetail, AttemptRow, PricedLine, RequestDetail, RequestHead, RequestRow, UsageSums,
 };
 pub use query::spend::{Spend, SpendQuery, SpendRow, Totals};
-pub use query::{BadQuery, By, Condition, Filter, Period};
+pub use query::{BadQuery, By, Condition, Filter, Period, moment};
 pub use reader::{ReadError, Reader};
 pub use recover::Recovery;
 

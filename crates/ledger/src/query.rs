@@ -7,7 +7,9 @@ pub(crate) mod spend;
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::types::Value;
 
 /// A period: from `since` up to, not including, `until`. A request belongs to the time of its start.
@@ -17,6 +19,30 @@ pub struct Period {
     pub since: Option<Timestamp>,
     /// First moment after it; `None`: no end.
     pub until: Option<Timestamp>,
+}
+
+/// Reads a moment: RFC 3339, a date (its first moment in `tz`), or a time before `now` such as `7d`, `24h`, `90m` or `2w`.
+/// Errors when it is none.
+pub fn moment(text: &str, now: Timestamp, tz: &TimeZone) -> Result<Timestamp, BadQuery> {
+    let bad = || BadQuery::Moment(text.chars().take(40).collect());
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    if let Ok(date) = text.parse::<Date>() {
+        let start = date.at(0, 0, 0, 0).to_zoned_datetime(tz.clone()).map_err(|_| bad())?;
+        return Ok(start.timestamp());
+    }
+    let unit = text.chars().last().and_then(|unit| match unit {
+        'm' => Some(60),
+        'h' => Some(3600),
+        'd' => Some(86_400),
+        'w' => Some(7 * 86_400),
+        _ => None,
+    });
+    let count = text.get(..text.len().saturating_sub(1)).and_then(|n| n.parse::<u32>().ok());
+    let (unit, count) = unit.zip(count).ok_or_else(bad)?;
+    let ago = SignedDuration::from_secs(i64::from(count).saturating_mul(unit));
+    now.checked_sub(ago).map_err(|_| bad())
 }
 
 /// What spend can be broken down by.
@@ -64,6 +90,9 @@ pub enum BadQuery {
         /// What was given.
         value: String,
     },
+    /// Not a moment.
+    #[error("`{0}` is no moment: write 7d, 24h, a date such as 2026-11-01, or RFC 3339")]
+    Moment(String),
     /// Not a page mark that we gave out.
     #[error("`{0}` is no cursor of this list")]
     Cursor(String),

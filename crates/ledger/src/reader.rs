@@ -4,12 +4,14 @@
 //! in the store, so nothing falls between the two; what is in both is dropped here. The spool's rows go into tables of
 //! the same shape in memory, by the same inserts, so one set of queries serves both.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use crate::assemble::{Assembler, Ready};
+use crate::export::{self, ExportError, FocusQuery, FocusSummary};
 use crate::insert::{Inserts, Unclosed};
 use crate::ledger::SPOOL_DIR;
 use crate::query::requests::{self, Page, RequestQuery};
@@ -94,6 +96,11 @@ impl Reader {
     /// The newest requests (at most 20) that a client gave this id. Errors when the file cannot be read.
     pub fn by_client_id(&self, client_request_id: &str) -> Result<Vec<RequestId>, ReadError> {
         requests::by_client_id(&self.conn, client_request_id).map_err(|e| self.error(e))
+    }
+
+    /// Writes the attempts as a FOCUS file. Errors when the ledger cannot be read or the file not written.
+    pub fn focus(&self, query: &FocusQuery, out: impl Write) -> Result<FocusSummary, ExportError> {
+        export::write_focus(&self.conn, query, out, |e| self.error(e))
     }
 
     fn error(&self, source: rusqlite::Error) -> ReadError {

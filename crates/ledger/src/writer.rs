@@ -49,13 +49,31 @@ pub(crate) struct Standing {
     pub turns_begun: u64,
     /// The number of the last turn that could not write everything.
     pub last_failed: u64,
-    /// Why the last turn failed; `None` once one succeeds.
-    pub last_error: Option<String>,
+    /// Why each [`Duty`] failed when last tried.
+    pub errors: [Option<String>; 4],
     /// Damage found since the start.
     pub fault: Option<String>,
-    /// The last write into the store worked.
-    pub store_ok: bool,
     pub gone: bool,
+}
+
+/// What the writer does in a turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Duty {
+    /// Buffer to file.
+    Flush,
+    /// File to store.
+    Ingest,
+    /// File to disk.
+    Sync,
+    /// Old segments away.
+    Retire,
+}
+
+impl Standing {
+    /// Why a duty failed when last tried.
+    pub fn error(&self, duty: Duty) -> Option<&str> {
+        self.errors.get(duty as usize).and_then(Option::as_deref)
+    }
 }
 
 impl Progress {
@@ -74,6 +92,12 @@ impl Progress {
     pub fn fault(&self, what: String) {
         tracing::error!(what, "the ledger's files are damaged");
         lock(&self.state).fault = Some(what);
+    }
+
+    fn note<T>(&self, duty: Duty, result: &Result<T, String>) {
+        if let Some(slot) = lock(&self.state).errors.get_mut(duty as usize) {
+            *slot = result.as_ref().err().cloned();
+        }
     }
 
     fn update(&self, change: impl FnOnce(&mut Standing)) {
@@ -113,7 +137,6 @@ impl Writer {
         first: u64,
     ) -> Self {
         let now = Instant::now();
-        progress.update(|s| s.store_ok = true);
         Self {
             spool,
             store,
@@ -157,26 +180,34 @@ impl Writer {
             s.since = self.since;
             number = s.turns_begun;
         });
-        let flushed = self.flush();
-        let ingested = self.ingest_unless_pausing(turn);
-        let synced = self.sync(turn);
-        let retired = self.retire(turn);
-        let behind = flushed.is_err() || ingested.is_err();
+        let behind = !self.work(turn);
         if !behind {
             self.since = None;
         }
-        let store_ok = ingested.is_ok();
-        let error = [flushed, ingested, synced, retired].into_iter().find_map(Result::err);
         self.progress.update(|s| {
-            s.ingested = self.ingested;
             s.since = self.since;
-            s.store_ok = store_ok;
             if behind {
                 s.last_failed = number;
             }
-            s.last_error = error.or_else(|| s.last_error.take().filter(|_| behind));
         });
         if behind { Some(BACKOFF.0) } else { self.unfinished_business() }
+    }
+
+    /// Steps until nothing is left. However much there is to ingest, the disk is synced and old segments go in between.
+    /// Returns whether everything is in the store.
+    fn work(&mut self, turn: Turn) -> bool {
+        loop {
+            let flushed = self.flush();
+            self.progress.note(Duty::Flush, &flushed);
+            let ingested = self.ingest_unless_pausing(turn);
+            let synced = self.sync(turn);
+            self.progress.note(Duty::Sync, &synced);
+            let retired = self.retire(turn);
+            self.progress.note(Duty::Retire, &retired);
+            if ingested != Some(true) || flushed.is_err() {
+                return flushed.is_ok() && ingested.is_some();
+            }
+        }
     }
 
     fn unfinished_business(&self) -> Option<Duration> {
@@ -198,38 +229,42 @@ impl Writer {
         Err(format!("spool: {error}"))
     }
 
-    fn ingest_unless_pausing(&mut self, turn: Turn) -> Result<(), String> {
-        match self.retry {
-            Some((until, _)) if !turn.hurry && !turn.stop && Instant::now() < until => {
-                Err(self.progress.now().last_error.unwrap_or_default())
-            }
-            _ => {
-                let result = self.ingest();
-                self.retry = result.is_err().then(|| {
-                    let pause = self.retry.map_or(BACKOFF.0, |(_, p)| p.saturating_mul(2).min(BACKOFF.1));
-                    (Instant::now() + pause, pause)
-                });
-                result
-            }
+    /// Returns whether there may be more to ingest; `None` when that failed, just now or a moment ago.
+    fn ingest_unless_pausing(&mut self, turn: Turn) -> Option<bool> {
+        if let Some((until, _)) = self.retry
+            && !turn.hurry
+            && !turn.stop
+            && Instant::now() < until
+        {
+            return None;
         }
+        let result = self.ingest();
+        self.retry = result.is_err().then(|| {
+            let pause = self.retry.map_or(BACKOFF.0, |(_, p)| p.saturating_mul(2).min(BACKOFF.1));
+            (Instant::now() + pause, pause)
+        });
+        self.progress.note(Duty::Ingest, &result);
+        if result.is_ok() {
+            self.progress.update(|s| s.ingested = self.ingested);
+        }
+        result.ok()
     }
 
-    /// File to store, until nothing is left.
-    fn ingest(&mut self) -> Result<(), String> {
-        loop {
-            if !self.ready.is_empty() {
-                // No attempt in `ready` lacks its close while the server runs; the time is never used.
-                let unclosed = Unclosed::Crashed(Timestamp::UNIX_EPOCH);
-                let (_, refused) =
-                    self.store.commit(&self.ready, unclosed).map_err(|e| format!("store: {e}"))?;
-                self.spool.count_lost(refused);
-                self.ready.clear();
-            }
-            self.ingested = self.applied;
-            if !self.read_chunk().map_err(|e| format!("reading the spool: {e}"))? {
-                return Ok(());
-            }
+    /// File to store, one transaction. Returns whether there may be more.
+    fn ingest(&mut self) -> Result<bool, String> {
+        let mut more = true;
+        while self.ready.len() < BATCH && more {
+            more = self.read_chunk().map_err(|e| format!("reading the spool: {e}"))?;
         }
+        if !self.ready.is_empty() {
+            // No attempt in `ready` lacks its close while the server runs; the time is never used.
+            let unclosed = Unclosed::Crashed(Timestamp::UNIX_EPOCH);
+            let (_, refused) = self.store.commit(&self.ready, unclosed).map_err(|e| format!("store: {e}"))?;
+            self.spool.count_lost(refused);
+            self.ready.clear();
+        }
+        self.ingested = self.applied;
+        Ok(more)
     }
 
     /// Applies the next records of the spool. Returns whether there were any.
@@ -240,7 +275,6 @@ impl Writer {
         if self.at.length >= end {
             if sealed.is_none() {
                 self.applied = written.records;
-                self.ingested = self.applied;
                 return Ok(false);
             }
             let newer = written.sealed.iter().map(|s| s.number).find(|n| *n > self.at.number);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are test code")]
 
 mod disk_limit;
+mod exports;
 mod kills;
 mod lifecycle;
 mod questions;
