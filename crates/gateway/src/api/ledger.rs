@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
-use ledger::{By, Condition, OpenError, Period, RequestQuery, SpendQuery};
+use jiff::tz::TimeZone;
+use ledger::{By, Condition, ExportError, FocusQuery, OpenError, Period, RequestQuery, SpendQuery};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub(super) struct Asked {
     r#where: Option<String>,
     /// `json`, `csv` or `focus`.
     format: Option<String>,
+    /// FOCUS version: `1.2`, `1.3` or `1.4`.
+    focus_version: Option<String>,
     /// Rows on a page.
     limit: Option<u32>,
     /// Where the page before ended.
@@ -43,7 +46,9 @@ fn bad(error: impl std::fmt::Display) -> Problem {
 impl Asked {
     fn period(&self) -> Result<Period, Problem> {
         let now = Timestamp::now();
-        let time = |text: &Option<String>| text.as_deref().map(|text| moment(text, now)).transpose();
+        let time = |text: &Option<String>| {
+            text.as_deref().map(|text| ledger::moment(text, now, &TimeZone::UTC)).transpose().map_err(bad)
+        };
         Ok(Period { since: time(&self.since)?, until: time(&self.until)? })
     }
 
@@ -65,23 +70,6 @@ impl Asked {
     }
 }
 
-/// `7d`, `24h`, RFC 3339 or a date (UTC).
-fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Ok(at);
-    }
-    if let Ok(date) = text.parse::<jiff::civil::Date>() {
-        return jiff::tz::Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(bad);
-    }
-    let ago: jiff::SignedDuration = match text.strip_suffix('d').map(str::parse::<i64>) {
-        Some(Ok(days)) => jiff::SignedDuration::from_hours(days.saturating_mul(24)),
-        _ => {
-            text.parse().map_err(|_| bad(format!("`{text}` is no time: use 24h, 7d, a date or RFC 3339")))?
-        }
-    };
-    now.checked_sub(ago).map_err(bad)
-}
-
 fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
     text.unwrap_or_default().split(',').map(str::trim).filter(|word| !word.is_empty())
 }
@@ -90,7 +78,7 @@ fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
 async fn read<T, F>(app: &Arc<App>, query: F) -> Result<T, Problem>
 where
     T: Send + 'static,
-    F: FnOnce(&ledger::Reader) -> Result<T, ledger::ReadError> + Send + 'static,
+    F: FnOnce(&ledger::Reader) -> Result<T, ExportError> + Send + 'static,
 {
     let dir = app.data_dir.clone();
     let work = move || -> Result<T, String> {
@@ -119,11 +107,32 @@ pub(super) async fn spend(
     let query = asked.spend(&caller)?;
     match asked.format.as_deref() {
         None | Some("json") => {
-            let spend = read(&app, move |reader| reader.spend(&query)).await?;
+            let spend = read(&app, move |reader| Ok(reader.spend(&query)?)).await?;
             Ok(Json(value(&spend)?).into_response())
         }
-        Some(other) => Err(bad(format!("`{other}` is no format: use json"))),
+        Some("csv") => {
+            let spend = read(&app, move |reader| Ok(reader.spend(&query)?)).await?;
+            let mut out = Vec::new();
+            ledger::spend_csv(&spend, &mut out).map_err(bad)?;
+            Ok(csv(out))
+        }
+        Some("focus") => {
+            let version =
+                asked.focus_version.as_deref().map(str::parse).transpose().map_err(bad)?.unwrap_or_default();
+            let query = FocusQuery { period: query.period, filter: query.filter, version };
+            let out = read(&app, move |reader| {
+                let mut out = Vec::new();
+                reader.focus(&query, &mut out)?;
+                Ok(out)
+            });
+            Ok(csv(out.await?))
+        }
+        Some(other) => Err(bad(format!("`{other}` is no format: use json, csv or focus"))),
     }
+}
+
+fn csv(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], bytes).into_response()
 }
 
 /// `GET /api/v1/requests`.
@@ -138,7 +147,7 @@ pub(super) async fn requests(
         period: asked.period()?,
         filter: asked.filter(&caller)?,
     };
-    let page = read(&app, move |reader| reader.requests(&query)).await?;
+    let page = read(&app, move |reader| Ok(reader.requests(&query)?)).await?;
     value(&page).map(Json)
 }
 
@@ -155,7 +164,7 @@ pub(super) async fn request(
 pub(super) async fn one(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Value, Problem> {
     let missing = || Problem::new(StatusCode::NOT_FOUND, "no such request");
     let id = ledger::cursor(id).map_err(|_| missing())?;
-    let found = read(app, move |reader| reader.request(id)).await?.ok_or_else(missing)?;
+    let found = read(app, move |reader| Ok(reader.request(id)?)).await?.ok_or_else(missing)?;
     if !caller.reads_all() && found.head.key.as_deref() != caller.key() {
         return Err(missing());
     }
@@ -171,7 +180,7 @@ pub(super) async fn spend_table(
 ) -> Result<Vec<Value>, Problem> {
     let asked = Asked { by: Some(by.to_owned()), since: Some(since.to_owned()), ..Asked::default() };
     let query = asked.spend(caller)?;
-    let spend = value(&read(app, move |reader| reader.spend(&query)).await?)?;
+    let spend = value(&read(app, move |reader| Ok(reader.spend(&query)?)).await?)?;
     Ok(spend.get("rows").and_then(Value::as_array).cloned().unwrap_or_default())
 }
 
@@ -179,6 +188,6 @@ pub(super) async fn spend_table(
 pub(super) async fn recent(app: &Arc<App>, caller: &Caller, limit: u32) -> Result<Vec<Value>, Problem> {
     let asked = Asked { limit: Some(limit), ..Asked::default() };
     let query = RequestQuery { limit, filter: asked.filter(caller)?, ..RequestQuery::default() };
-    let page = value(&read(app, move |reader| reader.requests(&query)).await?)?;
+    let page = value(&read(app, move |reader| Ok(reader.requests(&query)?)).await?)?;
     Ok(page.get("requests").and_then(Value::as_array).cloned().unwrap_or_default())
 }
