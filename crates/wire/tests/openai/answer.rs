@@ -321,8 +321,8 @@ fn nonsense_counts_void_the_report_or_are_cut_to_their_whole() {
     assert_eq!(buckets(&serde_json::from_str(&floats).unwrap(), &Quirks::default()), [10, 0, 0, 5, 0]);
 }
 
-/// A chunk that differs from another in few places, some of them broken.
-fn text_chunk() -> impl Strategy<Value = String> {
+/// Chunks of a stream: most differ in their text only, some in more, some are broken.
+fn text_chunks() -> impl Strategy<Value = Vec<String>> {
     let text = prop::sample::select(vec![
         r#""""#,
         r#""a""#,
@@ -351,16 +351,21 @@ fn text_chunk() -> impl Strategy<Value = String> {
         r#"}],"usage":{"prompt_tokens":1}}"#,
         r"}]",
     ]);
-    let index = prop::sample::select(vec![0, 1]);
-    (text, delta, rest, index).prop_map(|(text, delta, rest, index)| {
-        format!(
-            r#"{{"id":"c","choices":[{{"index":{index},"delta":{{{}}}{rest}"#,
-            delta.replace("TEXT", text)
-        )
+    let around = (delta, rest, prop::sample::select(vec![0, 1]));
+    let chunks = prop::collection::vec((text, prop::option::weighted(0.2, around.clone())), 1..12);
+    (around, chunks).prop_map(|(usual, chunks)| {
+        let chunk = |(text, other): (&str, Option<_>)| {
+            let (delta, rest, index) = other.unwrap_or(usual);
+            let delta = delta.replace("TEXT", text);
+            format!(r#"{{"id":"c","choices":[{{"index":{index},"delta":{{{delta}}}{rest}"#)
+        };
+        chunks.into_iter().map(chunk).collect()
     })
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4096) })]
+
     /// What is reported is what is billed: the buckets add up, whatever the parts claim.
     #[test]
     fn buckets_always_add_up(
@@ -389,7 +394,7 @@ proptest! {
     /// The short way through text chunks must say what the long way says.
     #[test]
     fn a_chunk_is_read_the_same_whatever_came_before(
-        chunks in prop::collection::vec(text_chunk(), 1..12), read_text in any::<bool>(),
+        chunks in text_chunks(), read_text in any::<bool>(),
     ) {
         let mut reply = reply_of(Op::Chat, &Quirks::default(), read_text);
         let mut bytes = 0;

@@ -3,6 +3,8 @@
 use crate::wire::{self, BadRequest, Dialect, Endpoint, Op, Request, door, wire};
 use bytes::Bytes;
 use catalog::{Facts, Quirks};
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 fn read(op: Op, body: &str) -> Result<Request, BadRequest> {
     door(Dialect::OpenAi).unwrap().read(op, Bytes::copy_from_slice(body.as_bytes()))
@@ -369,4 +371,71 @@ fn deep_nesting_and_a_million_messages_do_no_harm() {
     );
     let request = chat(&many);
     assert_eq!((request.view.messages, request.view.text_bytes), (1_000_001, 1_000_001));
+}
+
+/// Members of an object in some order, as JSON text with white space around.
+fn members(names: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let value =
+        prop::sample::select(vec![r#""v""#, "1.50", "null", "[]", r#"{"content":1}"#, r#"[{"a":"\"}"}]"#]);
+    let member = (prop::sample::select(names), value, prop::sample::select(vec!["", " ", "\n\t"]));
+    prop::collection::vec(member, 0..6).prop_map(|members| {
+        let mut seen = Vec::new();
+        let members = members.into_iter().filter(|(name, ..)| {
+            let new = !seen.contains(name);
+            seen.push(*name);
+            new
+        });
+        members
+            .map(|(name, value, space)| format!("{space}\"{name}\"{space}:{value}{space}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    })
+}
+
+/// The same by way of a tree.
+fn strip(value: &mut Value, names: &[&str]) {
+    let object = value.as_object_mut().unwrap();
+    object.retain(|key, _| !names.contains(&key.as_str()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+    /// Splicing gives the document that editing the tree gives, wherever the members stand.
+    #[test]
+    fn splicing_equals_editing_the_tree(
+        assistant in members(&["content", "reasoning_details", "extra_content", "thinking_blocks", "reasoning", "name", "x"]),
+        call in members(&["id", "extra_content", "thinking_blocks", "type"]),
+        stream in any::<bool>(), moved in any::<bool>(), developer in any::<bool>(), pad in prop::sample::select(vec![0, 20_000]),
+    ) {
+        // `content` of an assistant must be text, an array of parts or null.
+        let assistant = assistant.replace(r#""content":1"#, r#""c":1"#);
+        prop_assume!(!assistant.contains("\"content\"") || assistant.contains("\"content\":\"v\"") || assistant.contains("\"content\":null"));
+        let comma = if assistant.is_empty() { "" } else { "," };
+        let role = if developer { "developer" } else { "user" };
+        let body = format!(
+            r#"{{"pad":"{}","max_tokens":5,"messages":[{{"role":"{role}","content":"q"}},{{{assistant}{comma}"role":"assistant","tool_calls":[{{{call}}}]}}],"model":"auto","stream":{stream}}}"#,
+            "p".repeat(pad)
+        );
+        let quirks = Quirks { max_completion_tokens: true, no_developer_role: true, ..Quirks::default() };
+        let (sent, dropped) = sent_with(&chat(&body), &quirks, moved);
+        let mut wanted: Value = serde_json::from_str(&body).unwrap();
+        let before = wanted.clone();
+        if moved {
+            let message = &mut wanted["messages"][1];
+            strip(message, &["reasoning_details", "extra_content", "thinking_blocks", "reasoning"]);
+            strip(&mut message["tool_calls"][0], &["extra_content", "thinking_blocks"]);
+        }
+        prop_assert_eq!(dropped.is_empty(), wanted == before);
+        wanted["model"] = json!("vendor/model-1");
+        if stream {
+            wanted["stream_options"] = json!({"include_usage": true});
+        }
+        if developer {
+            wanted["messages"][0]["role"] = json!("system");
+        }
+        let limit = wanted.as_object_mut().unwrap().shift_remove("max_tokens").unwrap();
+        wanted["max_completion_tokens"] = limit;
+        prop_assert_eq!(serde_json::from_str::<Value>(&sent).unwrap(), wanted, "{}", sent);
+    }
 }
