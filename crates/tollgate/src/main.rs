@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod logging;
 mod place;
+mod demo;
 
 use std::io::Write as _;
 use std::process::ExitCode;
