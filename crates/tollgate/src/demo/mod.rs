@@ -5,5 +5,7 @@
 
 mod client;
 mod drive;
+mod narrate;
 mod prompts;
+mod summary;
 mod vendors;
