@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use serde::Serialize;
 use sim::{AnswerKey, Dialect, Fault, FaultRule, ModelSpec, RetryAfter, Sim, Timing, VendorSpec, When};
 
@@ -30,6 +32,8 @@ pub struct Declared {
     #[serde(skip)]
     images: bool,
     #[serde(skip)]
+    retires: bool,
+    #[serde(skip)]
     faults: fn() -> Vec<FaultRule>,
 }
 
@@ -48,6 +52,7 @@ pub const VENDORS: [Declared; 6] = [
         dialect: Dialect::OpenAi,
         flagship: false,
         images: false,
+        retires: false,
         faults: || vec![Fault::SlowFirstToken(Duration::from_secs(5)).when(When::Requests(5..11))],
     },
     Declared {
@@ -60,6 +65,7 @@ pub const VENDORS: [Declared; 6] = [
         dialect: Dialect::OpenAi,
         flagship: false,
         images: false,
+        retires: false,
         faults: || vec![Fault::RateLimited(RetryAfter::Seconds(2)).when(When::Requests(7..14))],
     },
     Declared {
@@ -72,6 +78,7 @@ pub const VENDORS: [Declared; 6] = [
         dialect: Dialect::Gemini,
         flagship: false,
         images: true,
+        retires: false,
         faults: || {
             vec![
                 Fault::ErrorInOk { after: 0 }.when(When::Requests(4..6)),
@@ -89,6 +96,7 @@ pub const VENDORS: [Declared; 6] = [
         dialect: Dialect::OpenAi,
         flagship: false,
         images: false,
+        retires: true,
         faults: || vec![Fault::Retired.when(When::Requests(12..u64::MAX))],
     },
     Declared {
@@ -101,6 +109,7 @@ pub const VENDORS: [Declared; 6] = [
         dialect: Dialect::Anthropic,
         flagship: true,
         images: true,
+        retires: false,
         faults: || vec![Fault::Overloaded.when(When::Requests(8..10))],
     },
     Declared {
@@ -113,6 +122,7 @@ pub const VENDORS: [Declared; 6] = [
         dialect: Dialect::OpenAi,
         flagship: true,
         images: true,
+        retires: false,
         faults: Vec::new,
     },
 ];
@@ -152,11 +162,12 @@ pub async fn start(answers: AnswerKey) -> std::io::Result<Vec<Sim>> {
 }
 
 /// The gate's configuration: the source article's router over these vendors.
-pub fn config(sims: &[Sim], listen: SocketAddr) -> String {
+pub fn config(sims: &[Sim], listen: SocketAddr, data_dir: &Path) -> String {
     let mut out = format!(
-        "# Written by `tollgate demo`. The vendors are simulated.\nlisten = \"{listen}\"\n\n\
+        "# Written by `tollgate demo`. The vendors are simulated.\nlisten = \"{listen}\"\ndata_dir = {}\n\n\
          [timeouts]\nconnect = 1\nfirst_byte = {FIRST_BYTE}\nidle = 2\ntotal = 20\n\n\
-         [catalogue]\noverlay = \"prices.toml\"\n"
+         [catalogue]\noverlay = \"prices.toml\"\n",
+        toml::Value::from(data_dir.display().to_string())
     );
     for (declared, sim) in VENDORS.iter().zip(sims) {
         let _ = write!(
@@ -212,6 +223,27 @@ last_resort = "flagship"
     out
 }
 
+/// The prices and facts of the simulated models: list prices of real ones. The model that retires has its last day
+/// `today`.
+pub fn overlay(today: Date) -> String {
+    let mut out = String::from("# Written by `tollgate demo`: simulated models with the list prices of real ones.\n");
+    for declared in &VENDORS {
+        let images = if declared.images { "yes" } else { "no" };
+        let _ = write!(
+            out,
+            "\n[[model]]\ntarget = \"{}\"\npriced_as = \"{}\"\ncontext = 131_072\n\
+             can = {{ chat = \"yes\", tools = \"yes\", parallel_tools = \"yes\", json_mode = \"yes\", \
+             json_schema = \"yes\", images = \"{images}\" }}\n",
+            declared.target(),
+            declared.priced_as,
+        );
+        if declared.retires {
+            let _ = write!(out, "last_day = \"{today}\"\nsuccessor = \"small-1\"\n");
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,10 +256,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_price_is_a_real_one() {
+        let bare = catalog::Catalogue::builtin();
+        let own = catalog::Catalogue::builtin().with_overlay("prices.toml", &overlay(Date::constant(2026, 11, 24)));
+        let own = own.unwrap();
+        let usage = catalog::Usage::from_reported(1_000, 500);
+        for declared in &VENDORS {
+            let (host, model) = declared.priced_as.split_once('/').unwrap();
+            let real = bare.offer(host, model).expect(declared.priced_as);
+            let simulated = own.offer(declared.name, declared.model).expect(declared.name);
+            let context = catalog::Context::default();
+            assert_eq!(real.price(&usage, &context), simulated.price(&usage, &context), "{}", declared.name);
+            assert_eq!(simulated.retires.is_some(), declared.retires);
+        }
+    }
+
     #[tokio::test]
     async fn the_config_is_toml_and_names_every_vendor() {
         let sims = start(AnswerKey::default()).await.unwrap();
-        let config: toml::Table = toml::from_str(&config(&sims, "127.0.0.1:4000".parse().unwrap())).unwrap();
+        let config: toml::Table = toml::from_str(&config(&sims, "127.0.0.1:4000".parse().unwrap(), Path::new("/a \"b\""))).unwrap();
         let cheap = config["models"]["cheap"]["targets"].as_array().unwrap();
         let flagship = config["models"]["flagship"]["targets"].as_array().unwrap();
         assert_eq!(cheap.len() + flagship.len(), VENDORS.len());
