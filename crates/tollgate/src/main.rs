@@ -3,9 +3,9 @@
 mod catalogue;
 mod cli;
 mod commands;
+mod demo;
 mod logging;
 mod place;
-mod demo;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{HeaderMap, Request, StatusCode};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -25,7 +25,6 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
-    pub headers: HeaderMap,
     pub said: Said,
     /// The message of an error, as a body or inside the stream.
     pub error: Option<String>,
@@ -69,7 +68,7 @@ impl Client {
             .get("content-type")
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let (said, error) = if streamed { read_stream(&bytes) } else { read_whole(&bytes) };
-        Ok(Reply { status: head.status, headers: head.headers, said, error })
+        Ok(Reply { status: head.status, said, error })
     }
 
     async fn connected(&mut self) -> anyhow::Result<&mut SendRequest<Full<Bytes>>> {
@@ -90,13 +89,6 @@ impl Client {
                 Ok(empty.insert(sender))
             }
         }
-    }
-}
-
-impl Reply {
-    /// A response header, as text.
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.headers.get(name)?.to_str().ok().map(str::to_owned)
     }
 }
 

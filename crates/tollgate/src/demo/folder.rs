@@ -55,6 +55,9 @@ mod tests {
         std::fs::create_dir(&foreign).unwrap();
         let _held = DirLock::take(&used).unwrap();
         let new = fresh(base.path(), id(0, 4), now).unwrap();
-        assert_eq!([&old, &used, &young, &foreign, &new].map(|dir| dir.exists()), [false, true, true, true, true]);
+        assert_eq!(
+            [&old, &used, &young, &foreign, &new].map(|dir| dir.exists()),
+            [false, true, true, true, true]
+        );
     }
 }

@@ -20,12 +20,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use gateway::config::store::{ConfigStore, Origin};
-use gateway::telemetry::Telemetry;
 use gateway::{Running, StartOptions};
 use ledger::{Ledger, Reader};
 use sim::Sim;
 use tokio::net::TcpListener;
-use ulid::Ulid;
 
 use summary::{Sources, Summary};
 
@@ -58,7 +56,7 @@ async fn show(options: &Options) -> anyhow::Result<ExitCode> {
     let sims = vendors::start(prompts::answer_key(&prompts)).await?;
     let listener = listen(options.port).await?;
     let addr = listener.local_addr()?;
-    let dir = folder::fresh(&options.base, Ulid::new(), SystemTime::now())
+    let dir = folder::fresh(&options.base, gateway::app::new_id(), SystemTime::now())
         .with_context(|| format!("a folder for this run in {}", options.base.display()))?;
     let running = gate(&dir, &sims, listener)?;
     let begun = Instant::now();
@@ -101,14 +99,15 @@ async fn listen(port: Option<u16>) -> anyhow::Result<TcpListener> {
 /// Writes the config of the run and starts the real gate with it.
 fn gate(dir: &Path, sims: &[Sim], listener: TcpListener) -> anyhow::Result<Running> {
     let addr = listener.local_addr()?;
-    let today = jiff::Zoned::now().date();
+    let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
     let file = dir.join("tollgate.toml");
     std::fs::write(&file, vendors::config(sims, addr, dir))?;
     std::fs::write(dir.join("prices.toml"), vendors::overlay(today))?;
     std::fs::write(dir.join("sim.key"), "a-key-that-opens-nothing\n")?;
     // the user's environment stays out of it: no real vendor, no real key
     let origin = Origin::serving(Some(file), dir.to_owned())?.with_env(|_| None);
-    let store = ConfigStore::open(origin).map_err(|errors| anyhow::anyhow!("the demo's own config: {errors}"))?;
+    let store =
+        ConfigStore::open(origin).map_err(|errors| anyhow::anyhow!("the demo's own config: {errors}"))?;
     let (ledger, _) = Ledger::open(dir, ledger::Options::default())?;
     let options = StartOptions {
         config: Arc::new(store),
@@ -116,7 +115,6 @@ fn gate(dir: &Path, sims: &[Sim], listener: TcpListener) -> anyhow::Result<Runni
         listener,
         data_dir: dir.to_owned(),
         admin_token: String::new(),
-        telemetry: Telemetry::default(),
         grace: GRACE,
     };
     Ok(gateway::start(options)?)
@@ -124,7 +122,8 @@ fn gate(dir: &Path, sims: &[Sim], listener: TcpListener) -> anyhow::Result<Runni
 
 /// The story, or its figures, on stdout. A closed pipe is no error.
 fn print(summary: &Summary, json: bool, stay: bool) -> anyhow::Result<()> {
-    let mut text = if json { serde_json::to_string_pretty(summary)? + "\n" } else { narrate::narrate(summary) };
+    let mut text =
+        if json { serde_json::to_string_pretty(summary)? + "\n" } else { narrate::narrate(summary) };
     if stay && !json {
         text += &format!("\nDashboard (simulated data): {}   Ctrl-C ends it.\n", summary.dashboard);
     }

@@ -166,7 +166,8 @@ fn lines(head: &str, lines: &[Line], saving: bool) -> Table {
             usd(totals.cost_usd),
         ];
         if saving {
-            row.extend([usd(totals.baseline_usd), usd(totals.saving_usd)]);
+            let compared = |money| if totals.compared > 0 { usd(money) } else { "-".to_owned() };
+            row.extend([compared(totals.baseline_usd), compared(totals.saving_usd)]);
         }
         table.add_row(row);
     }

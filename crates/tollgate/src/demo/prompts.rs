@@ -96,6 +96,17 @@ pub fn answer_key(prompts: &[Prompt]) -> AnswerKey {
     key
 }
 
+/// What an application says before each prompt; it is most of the input, as in practice.
+const INSTRUCTIONS: &str = "You are the assistant of a small mail-order company that sells garden tools, seeds and \
+    books about both. You answer its customers, and you help its staff with texts, tables, code and small sums. Be brief: one \
+    or two sentences unless more is asked for. Answer in the language of the question. Say numbers with their units. \
+    Never make up an order, a price, a law or a source; if something is not in the question or in a tool's result, say so. \
+    Orders have a number of up to five digits and pass through the states open, paid, shipped, delivered and returned. \
+    Returns are free within thirty days and need no reason; seeds that were opened cannot be returned. Invoices are due \
+    after fourteen days. The shop ships from one warehouse, on working days before three in the afternoon on the same day, \
+    and within Europe only. When you write code, write it without comments and in the style of the question. When you \
+    extract data, answer with JSON only, in exactly the asked form, with nothing before or after it. When you cannot help, \
+    say who can: the office answers the telephone on working days from eight to four.";
 /// A red pixel.
 const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
 /// A sentence of a document that is all alike.
@@ -121,7 +132,7 @@ impl Prompt {
         };
         let mut body = json!({
             "model": self.kind.route(),
-            "messages": [{"role": "user", "content": content}],
+            "messages": [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": content}],
             "max_tokens": 1024,
             "stream": stream
         });
@@ -281,7 +292,7 @@ mod tests {
         said.calls = vec![call("{\"city\": \"Rome\"}")];
         assert!(!prompt.right(&said));
         let next = prompt.follow_up(prompt.body(false), &said).unwrap();
-        assert_eq!(next["messages"][2]["tool_call_id"], "c");
+        assert_eq!(next["messages"][3]["tool_call_id"], "c");
         assert_eq!(prompt.follow_up(prompt.body(false), &Said::default()), None);
     }
 }

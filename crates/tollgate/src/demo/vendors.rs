@@ -48,12 +48,12 @@ pub const VENDORS: [Declared; 6] = [
         model: "small-1",
         priced_as: "together/openai/gpt-oss-120b",
         first_token_ms: 60,
-        fault: "slow: the first token of calls 6 to 11 comes after 5 s",
+        fault: "slow: the first token of calls 6 to 11 comes 3 s late",
         dialect: Dialect::OpenAi,
         flagship: false,
         images: false,
         retires: false,
-        faults: || vec![Fault::SlowFirstToken(Duration::from_secs(5)).when(When::Requests(5..11))],
+        faults: || vec![Fault::SlowFirstToken(Duration::from_secs(3)).when(When::Requests(5..11))],
     },
     Declared {
         name: "sim-south",
@@ -203,7 +203,7 @@ default = "cheap"
 escalate = "flagship"
 escalate_before = [
   {{ matches = "(?i)\\b(multi-step|prove|derive|optimi[sz]e|architect)\\b" }},
-  {{ input_tokens_over = 4_000 }},
+  {{ input_tokens_over = 1_500 }},
 ]
 escalate_after = ["empty", "refusal", "repetition", {{ regex = "(?i)i am not sure" }}]
 hold_back = {{ until = "prefix", tokens = 64, ms = 1_500 }}
@@ -215,7 +215,8 @@ escalate_after = ["empty", "broken_json", "truncated"]
 
 [routes.agent]
 default = "cheap"
-last_resort = "flagship"
+escalate = "flagship"
+escalate_after = ["empty"]
 "#,
         targets(false),
         targets(true)
@@ -226,7 +227,8 @@ last_resort = "flagship"
 /// The prices and facts of the simulated models: list prices of real ones. The model that retires has its last day
 /// `today`.
 pub fn overlay(today: Date) -> String {
-    let mut out = String::from("# Written by `tollgate demo`: simulated models with the list prices of real ones.\n");
+    let mut out =
+        String::from("# Written by `tollgate demo`: simulated models with the list prices of real ones.\n");
     for declared in &VENDORS {
         let images = if declared.images { "yes" } else { "no" };
         let _ = write!(
@@ -259,14 +261,16 @@ mod tests {
     #[test]
     fn every_price_is_a_real_one() {
         let bare = catalog::Catalogue::builtin();
-        let own = catalog::Catalogue::builtin().with_overlay("prices.toml", &overlay(Date::constant(2026, 11, 24)));
+        let own =
+            catalog::Catalogue::builtin().with_overlay("prices.toml", &overlay(Date::constant(2026, 11, 24)));
         let own = own.unwrap();
-        let usage = catalog::Usage::from_reported(1_000, 500);
+        let usage = catalog::Usage { input: 1_000, output: 500, ..catalog::Usage::default() };
+        let at = Date::constant(2026, 11, 24).in_tz("UTC").unwrap().timestamp();
         for declared in &VENDORS {
             let (host, model) = declared.priced_as.split_once('/').unwrap();
             let real = bare.offer(host, model).expect(declared.priced_as);
             let simulated = own.offer(declared.name, declared.model).expect(declared.name);
-            let context = catalog::Context::default();
+            let context = catalog::Context { tier: catalog::Tier::Standard, region: None, at };
             assert_eq!(real.price(&usage, &context), simulated.price(&usage, &context), "{}", declared.name);
             assert_eq!(simulated.retires.is_some(), declared.retires);
         }
@@ -275,7 +279,8 @@ mod tests {
     #[tokio::test]
     async fn the_config_is_toml_and_names_every_vendor() {
         let sims = start(AnswerKey::default()).await.unwrap();
-        let config: toml::Table = toml::from_str(&config(&sims, "127.0.0.1:4000".parse().unwrap(), Path::new("/a \"b\""))).unwrap();
+        let config: toml::Table =
+            toml::from_str(&config(&sims, "127.0.0.1:4000".parse().unwrap(), Path::new("/a \"b\""))).unwrap();
         let cheap = config["models"]["cheap"]["targets"].as_array().unwrap();
         let flagship = config["models"]["flagship"]["targets"].as_array().unwrap();
         assert_eq!(cheap.len() + flagship.len(), VENDORS.len());
