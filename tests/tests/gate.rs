@@ -69,3 +69,40 @@ async fn a_call_fails_over_is_answered_and_lands_in_the_ledger() {
     let spend = reader.spend(&SpendQuery::default()).unwrap();
     assert_eq!((spend.total.requests, spend.total.attempts, spend.total.output_tokens), (3, 4, 60));
 }
+
+/// An answer that ends while it is held is asked for its ending twice, by the gate and by the stream: the second must not
+/// lose its usage.
+#[tokio::test]
+async fn a_held_stream_keeps_its_reported_usage_in_every_dialect() {
+    let dialects = [
+        (VendorSpec::openai("v"), "openai", "authorization"),
+        (VendorSpec::anthropic("v"), "anthropic", "x-api-key"),
+        (VendorSpec::gemini("v"), "gemini", "x-goog-api-key"),
+    ];
+    for (spec, wire, header) in dialects {
+        let vendor = Sim::start(spec).await.unwrap();
+        let auth =
+            if wire == "openai" { String::new() } else { format!("auth = {{ header = \"{header}\" }}\n") };
+        let toml = format!(
+            "[providers.v]\nwire = \"{wire}\"\nbase_url = \"{}\"\napi_key = \"k-v-000000\"\nallow_private = true\n{auth}\
+             [routes.r]\ndefault = \"v/m\"\nescalate = \"v/flagship\"\nescalate_after = [\"empty\", \"repetition\"]\n",
+            vendor.base_url(),
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let gate = gate(&toml, dir.path()).await;
+        let ask = json!({"model": "r", "stream": true, "max_tokens": 100,
+            "messages": [{"role": "user", "content": "hello [[len:20]]"}]});
+        let mut stream = Client::new(gate.addr()).stream("/v1/chat/completions", &ask).await;
+        assert_eq!(stream.data().await.last().map(String::as_str), Some("[DONE]"), "{wire}");
+        gate.shutdown().await;
+        let page = Reader::open(dir.path()).unwrap().requests(&RequestQuery::default()).unwrap();
+        let attempt = &page.requests[0].attempts[0];
+        let bill = vendor.bills().remove(0).tally;
+        assert_eq!((attempt.outcome.as_str(), attempt.usage.estimated), ("ok", false), "{wire}");
+        assert_eq!(
+            (attempt.usage.input_tokens, attempt.usage.output_tokens),
+            (bill.input(), bill.output),
+            "{wire}"
+        );
+    }
+}

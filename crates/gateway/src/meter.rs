@@ -42,6 +42,8 @@ pub struct AttemptMeter {
     pub admission: Admission,
     /// The reader of the answer; owned here so that a drop can still ask it what had come.
     pub reply: Box<dyn Reply>,
+    /// What the reader said at the end: it is asked once, since it gives away what it has gathered.
+    ended: Option<Ending>,
     id: AttemptId,
     request: Arc<RequestOpen>,
     estimate: Usage,
@@ -127,6 +129,7 @@ impl AttemptMeter {
             target: start.target,
             admission: start.admission,
             reply: start.reply,
+            ended: None,
             id: intent.id,
             request: Arc::clone(request),
             estimate: start.estimate,
@@ -159,6 +162,11 @@ impl AttemptMeter {
         }
     }
 
+    /// How the answer ended, as far as it came. No frame may follow.
+    pub fn ending(&mut self) -> Ending {
+        self.ended.get_or_insert_with(|| self.reply.end()).clone()
+    }
+
     /// Closes a good answer, or one that a check rejected.
     pub fn succeed(&mut self, outcome: Outcome, ending: &Ending) -> Closed {
         self.first_content();
@@ -170,7 +178,7 @@ impl AttemptMeter {
     /// Closes a failure. `begun`: the client had already got a part of it.
     pub fn fail(&mut self, error: &UpstreamError, begun: bool) -> Closed {
         self.app.health.failed(&self.target, self.admission, error, Instant::now());
-        let ending = self.reply.end();
+        let ending = self.ending();
         self.close(if begun { Outcome::Partial } else { Outcome::Failed }, &ending, Some(error))
     }
 
@@ -267,7 +275,7 @@ impl Drop for AttemptMeter {
     fn drop(&mut self) {
         if self.open {
             self.app.health.abandoned(&self.target, self.admission);
-            let ending = self.reply.end();
+            let ending = self.ending();
             self.close(Outcome::Cancelled, &ending, None);
         }
     }

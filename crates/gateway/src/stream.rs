@@ -191,7 +191,7 @@ impl AnswerStream {
     /// The upstream closed its side: a good end, or a cut stream.
     fn upstream_ended(&mut self) {
         let Some(mut attempt) = self.attempt.take() else { return };
-        let ending = attempt.reply.end();
+        let ending = attempt.ending();
         if !ending.complete {
             self.attempt = Some(attempt);
             let error = UpstreamError::new(

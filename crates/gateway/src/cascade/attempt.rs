@@ -206,7 +206,7 @@ impl Call {
         match holder.hold(gate).await {
             Held::Failed(meter, error) => failed(*meter, error),
             Held::Rejected { mut meter, check, text } => {
-                let ending = meter.reply.end();
+                let ending = meter.ending();
                 meter.succeed(Outcome::Rejected, &ending);
                 Try::Escalate { check, text }
             }
@@ -381,7 +381,7 @@ impl Holder {
     /// The upstream ended while held.
     fn ended(&mut self, gate: Option<&mut (Gate<'_>, router::HoldBack)>) -> Result<Verdict, UpstreamError> {
         self.events = None;
-        let ending = self.meter.reply.end();
+        let ending = self.meter.ending();
         if !ending.complete {
             let text = "the upstream's stream ended before its end";
             return Err(UpstreamError::new(ErrorKind::Truncated, Some(200), text));
