@@ -65,7 +65,10 @@ async fn a_call_fails_over_is_answered_and_lands_in_the_ledger() {
     gate.shutdown().await;
     let reader = Reader::open(dir.path()).unwrap();
     let page = reader.requests(&RequestQuery::default()).unwrap();
-    assert_eq!(page.requests.iter().map(|r| r.attempts.len()).collect::<Vec<_>>(), [2, 1, 1]);
+    // requests of one millisecond have no order
+    let mut attempts: Vec<usize> = page.requests.iter().map(|r| r.attempts.len()).collect();
+    attempts.sort_unstable();
+    assert_eq!(attempts, [1, 1, 2]);
     let spend = reader.spend(&SpendQuery::default()).unwrap();
     assert_eq!((spend.total.requests, spend.total.attempts, spend.total.output_tokens), (3, 4, 60));
 }

@@ -67,6 +67,8 @@ pub(crate) struct Ask {
     pub dimensions: Option<usize>,
     /// Vectors as base64.
     pub base64: bool,
+    /// A function call of this turn came back without its seal (Gemini).
+    pub unsealed: bool,
     /// Texts came as a batch, even if it is one (Gemini).
     pub batch: bool,
 }
@@ -92,6 +94,7 @@ impl Ask {
             think: false,
             dimensions: None,
             base64: false,
+            unsealed: false,
             batch: false,
         }
     }

@@ -57,6 +57,7 @@ pub enum Framing {
 
 /// A model that the vendor serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent traits of a model")]
 pub struct ModelSpec {
     /// Its id.
     pub id: String,
@@ -73,6 +74,9 @@ pub struct ModelSpec {
     /// Reasons before it answers: rejects `max_tokens` and a `temperature` other than 1 in the OpenAI dialect
     /// (field notes §2.17), spends `[[think:N]]` or 16 tokens.
     pub reasoning: bool,
+    /// Refuses a function call that comes back without its `thoughtSignature`, as Gemini 3 does (Gemini dialect; field
+    /// notes §2.13).
+    pub sealed_calls: bool,
     /// Length of its vectors: an embedding model, which does not chat. 0 for others.
     pub dimensions: usize,
     /// The id that its answers carry, where it is another one (an alias, a silent replacement).
@@ -80,7 +84,7 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// A weak chat model: 128k context, images, no reasoning.
+    /// A weak chat model: 128k context, images, no reasoning. Calls are sealed when it is called `gemini-3…`.
     pub fn new(id: &str) -> Self {
         Self {
             id: id.to_owned(),
@@ -90,6 +94,7 @@ impl ModelSpec {
             words: 32,
             images: true,
             reasoning: false,
+            sealed_calls: id.starts_with("gemini-3"),
             dimensions: 0,
             served_as: None,
         }

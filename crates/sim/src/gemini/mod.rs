@@ -66,6 +66,10 @@ impl Speak for Gemini {
             let said = format!("max_output_tokens must be at most {}.", model.max_output);
             return Err(Problem::new(Kind::Bad, said));
         }
+        if ask.unsealed && model.sealed_calls {
+            let said = "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly.";
+            return Err(Problem::new(Kind::Bad, said));
+        }
         if ask.op == Op::Embedding && ask.dimensions.is_some_and(|n| n == 0 || n > model.dimensions) {
             return Err(Problem::new(Kind::Bad, "outputDimensionality is out of range."));
         }

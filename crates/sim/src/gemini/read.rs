@@ -216,11 +216,7 @@ fn turns(body: &Value, ask: &mut Ask) -> Result<(), Problem> {
     if before.1 > 0 {
         return Err(bad("Please ensure that function call turn is followed by a function response turn."));
     }
-    if unsealed {
-        return Err(bad(
-            "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly.",
-        ));
-    }
+    ask.unsealed = unsealed;
     Ok(())
 }
 

@@ -6,6 +6,8 @@ use tollgate_sim::{Fault, Keys, ModelSpec, RetryAfter, Sim, Tally, UsageStyle, V
 use crate::client::{get, post};
 
 const WHOLE: &str = "/models/g:generateContent";
+const SEALED: &str = "/models/gemini-3-flash:generateContent";
+const SEALED_STREAM: &str = "/models/gemini-3-flash:streamGenerateContent?alt=sse";
 const STREAM: &str = "/models/g:streamGenerateContent?alt=sse";
 
 async fn vendor() -> Sim {
@@ -71,12 +73,12 @@ async fn fn2_13_a_call_comes_back_sealed_or_is_refused() {
         ask("[[tool:add {\"a\": 1}]][[tool:now]]"),
         json!({"tools": [{"functionDeclarations": declarations}]}),
     );
-    let whole = post(&sim, WHOLE, &body).await.json();
+    let whole = post(&sim, SEALED, &body).await.json();
     let called = whole["candidates"][0]["content"]["parts"].as_array().unwrap().clone();
     assert_eq!(called[0]["functionCall"], json!({"name": "add", "args": {"a": 1}}));
     assert!(called[0]["thoughtSignature"].is_string() && called[1].get("thoughtSignature").is_none());
     assert_eq!(whole["candidates"][0]["finishReason"], "STOP", "as §2.10 says");
-    assert_eq!(parts(&post(&sim, STREAM, &body).await.events()), called);
+    assert_eq!(parts(&post(&sim, SEALED_STREAM, &body).await.events()), called);
     let follow_up = |called: &[Value], results: &[&str]| {
         let mut next = body.clone();
         let results: Vec<Value> = results
@@ -88,16 +90,19 @@ async fn fn2_13_a_call_comes_back_sealed_or_is_refused() {
         turns.push(json!({"role": "user", "parts": results}));
         next
     };
-    let good = post(&sim, WHOLE, &follow_up(&called, &["add", "now"])).await.json();
+    let good = post(&sim, SEALED, &follow_up(&called, &["add", "now"])).await.json();
     assert_eq!(good["candidates"][0]["content"]["parts"][0]["text"], "The tool answered: 5, 5");
     let mut bare = called.clone();
     bare[0].as_object_mut().unwrap().remove("thoughtSignature");
-    let refused = post(&sim, WHOLE, &follow_up(&bare, &["add", "now"])).await;
+    let refused = post(&sim, SEALED, &follow_up(&bare, &["add", "now"])).await;
     assert_eq!(refused.status, 400);
     assert!(refused.text().contains("missing a thought_signature"));
     bare[0]["thoughtSignature"] = json!("skip_thought_signature_validator");
-    assert_eq!(post(&sim, WHOLE, &follow_up(&bare, &["add", "now"])).await.status, 200);
-    assert_eq!(post(&sim, WHOLE, &follow_up(&called, &["add"])).await.status, 400);
+    assert_eq!(post(&sim, SEALED, &follow_up(&bare, &["add", "now"])).await.status, 200);
+    assert_eq!(post(&sim, SEALED, &follow_up(&called, &["add"])).await.status, 400);
+    bare[0].as_object_mut().unwrap().remove("thoughtSignature");
+    let older = post(&sim, WHOLE, &follow_up(&bare, &["add", "now"])).await;
+    assert_eq!(older.status, 200, "models before Gemini 3 do not ask for it");
 }
 
 #[tokio::test]

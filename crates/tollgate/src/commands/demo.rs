@@ -20,6 +20,7 @@ pub struct Args {
 }
 
 /// Runs it.
+#[expect(clippy::needless_pass_by_value, reason = "all commands have one signature")]
 pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let stay = match (args.exit, args.stay) {
         (true, _) => Some(false),

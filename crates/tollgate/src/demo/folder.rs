@@ -45,8 +45,9 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let now = SystemTime::now();
         let id = |hours: u64, random| {
-            let then = now.duration_since(SystemTime::UNIX_EPOCH).unwrap() - Duration::from_hours(hours);
-            Ulid::from_parts(u64::try_from(then.as_millis()).unwrap(), random)
+            let then = now.checked_sub(Duration::from_hours(hours)).unwrap();
+            let since = then.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            Ulid::from_parts(u64::try_from(since.as_millis()).unwrap(), random)
         };
         let old = fresh(base.path(), id(30, 1), now).unwrap();
         let used = fresh(base.path(), id(31, 2), SystemTime::UNIX_EPOCH).unwrap();

@@ -125,7 +125,9 @@ fn print(summary: &Summary, json: bool, stay: bool) -> anyhow::Result<()> {
     let mut text =
         if json { serde_json::to_string_pretty(summary)? + "\n" } else { narrate::narrate(summary) };
     if stay && !json {
-        text += &format!("\nDashboard (simulated data): {}   Ctrl-C ends it.\n", summary.dashboard);
+        text.push_str("\nDashboard (simulated data): ");
+        text.push_str(&summary.dashboard);
+        text.push_str("   Ctrl-C ends it.\n");
     }
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -251,7 +251,7 @@ mod tests {
             assert_ne!(prompt.weak.as_ref(), Some(&prompt.answer), "{}", prompt.ask);
             match prompt.kind {
                 Kind::Tool => {
-                    assert!(wanted_calls(&prompt.answer).iter().all(|(_, arguments)| arguments.is_some()))
+                    assert!(wanted_calls(&prompt.answer).iter().all(|(_, arguments)| arguments.is_some()));
                 }
                 _ => assert!(prompt.right(&said(&prompt.answer)), "{}", prompt.ask),
             }

@@ -211,9 +211,9 @@ fn failovers(rows: &[RequestRow]) -> Failovers {
         let delivered =
             row.head.status == 200 && row.attempts.iter().any(|a| a.outcome == Ended::Ok.as_str());
         if delivered {
-            all.survived += 1
+            all.survived += 1;
         } else {
-            all.lost += 1
+            all.lost += 1;
         }
         for attempt in failed {
             let provider = attempt.target.split('/').next().unwrap_or_default().to_owned();
