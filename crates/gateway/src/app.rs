@@ -1,7 +1,7 @@
 //! What every request shares: one value, made once, handed down as an `Arc`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use ledger::Ledger;
@@ -34,6 +34,8 @@ pub struct App {
     pub admin_token: String,
     /// Where the ledger and other state live.
     pub data_dir: PathBuf,
+    /// What every page says at its top, e.g. that all vendors are simulated.
+    pub notice: OnceLock<&'static str>,
     /// When the process started.
     pub started_at: Timestamp,
 }

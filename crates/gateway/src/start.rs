@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -71,6 +71,7 @@ pub fn start(options: StartOptions) -> Result<Running, StartError> {
         affinity: Affinity::new(&session_secret()),
         admin_token: options.admin_token,
         data_dir: options.data_dir,
+        notice: OnceLock::new(),
         started_at: Timestamp::now(),
     });
     let api = api::router(Arc::clone(&app));
@@ -108,6 +109,11 @@ impl Running {
     /// Its state.
     pub fn app(&self) -> &Arc<App> {
         &self.app
+    }
+
+    /// Puts a notice on every page. The first one stays.
+    pub fn notice(&self, text: &'static str) {
+        let _ = self.app.notice.set(text);
     }
 
     /// Stops taking requests, lets open ones end within the grace period, and writes the ledger out.

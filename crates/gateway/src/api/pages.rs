@@ -31,6 +31,7 @@ pub(super) async fn overview(
     let health = app.health.snapshot(Instant::now());
     let stats = app.ledger.stats();
     Ok(page(
+        &app,
         "Overview",
         &html! {
             p.notice { "Last 24 hours. Savings are estimates against one direct call to the route's flagship." }
@@ -59,6 +60,7 @@ pub(super) async fn request(
     let pretty = |v: &Value| serde_json::to_string_pretty(v).unwrap_or_default();
     let attempts = request.get("attempts").and_then(Value::as_array).cloned().unwrap_or_default();
     Ok(page(
+        &app,
         "Request",
         &html! {
             h2 { "Request " (id) }
@@ -80,7 +82,7 @@ pub(super) async fn request(
     ))
 }
 
-fn page(title: &str, body: &Markup) -> Html<String> {
+fn page(app: &App, title: &str, body: &Markup) -> Html<String> {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -93,7 +95,10 @@ fn page(title: &str, body: &Markup) -> Html<String> {
             }
             body {
                 header { b { a href="/" { "Tollgate" } } span.soft { (title) } a href="/api/openapi.json" { "API" } }
-                main { (body) }
+                main {
+                    @if let Some(notice) = app.notice.get() { p.notice { (notice) } }
+                    (body)
+                }
             }
         }
     };
@@ -169,12 +174,22 @@ fn breakers(health: &[TargetHealth]) -> Markup {
                     Up::Open => td.bad { "out" },
                 }
                 td { (line.reason.as_deref().unwrap_or("–")) }
-                td.n { @if let Some(ms) = line.retry_in_ms { (ms) " ms" } @else { "–" } }
+                td.n { (wait(line.retry_in_ms)) }
                 td.n { @if let Some(ms) = line.ttft_ms { (format!("{ms:.0} ms")) } @else { "–" } }
                 td.n { (line.calls) }
                 td.n { (line.failures) }
             } } }
         } }
+    }
+}
+
+/// A time to wait, in the largest unit that says enough.
+fn wait(ms: Option<u64>) -> String {
+    match ms {
+        None => "–".to_owned(),
+        Some(ms) if ms < 10_000 => format!("{ms} ms"),
+        Some(ms) if ms < 600_000 => format!("{} s", ms / 1_000),
+        Some(ms) => format!("{} min", ms / 60_000),
     }
 }
 

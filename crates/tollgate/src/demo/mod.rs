@@ -27,6 +27,10 @@ use tokio::net::TcpListener;
 
 use summary::{Sources, Summary};
 
+/// Stands on every page of the demo.
+const NOTICE: &str = "Demo: vendors, prompts, answers, delays and faults are simulated. Prices are real list prices; \
+                      routing, ledger and arithmetic are the real ones.";
+
 /// Where the demo listens when nobody says otherwise.
 const PORT: u16 = 4000;
 /// How long open requests may go on at the end.
@@ -117,7 +121,9 @@ fn gate(dir: &Path, sims: &[Sim], listener: TcpListener) -> anyhow::Result<Runni
         admin_token: String::new(),
         grace: GRACE,
     };
-    Ok(gateway::start(options)?)
+    let running = gateway::start(options)?;
+    running.notice(NOTICE);
+    Ok(running)
 }
 
 /// The story, or its figures, on stdout. A closed pipe is no error.
