@@ -1,6 +1,7 @@
 //! `/api/v1`, `/metrics`, `/readyz` and the pages. Path → handler, and who may. Reading needs a key or the admin token
 //! once keys are configured; a key reads its own rows only.
 
+mod download;
 mod ledger;
 mod openapi;
 mod pages;

@@ -9,11 +9,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use ledger::{By, Condition, ExportError, FocusQuery, OpenError, Period, RequestQuery, SpendQuery};
+use ledger::{By, Condition, ExportError, FocusQuery, Period, RequestQuery, SpendQuery};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Problem, Reader};
+use super::{Problem, Reader, download};
 use crate::app::App;
 use crate::inbound::Caller;
 
@@ -33,6 +33,8 @@ pub(super) struct Asked {
     format: Option<String>,
     /// FOCUS version: `1.2`, `1.3` or `1.4`.
     focus_version: Option<String>,
+    /// Time zone of days, hours and dates; else UTC.
+    tz: Option<String>,
     /// Rows on a page.
     limit: Option<u32>,
     /// Where the page before ended.
@@ -45,11 +47,16 @@ fn bad(error: impl std::fmt::Display) -> Problem {
 
 impl Asked {
     fn period(&self) -> Result<Period, Problem> {
-        let now = Timestamp::now();
+        let (now, tz) = (Timestamp::now(), self.zone()?);
         let time = |text: &Option<String>| {
-            text.as_deref().map(|text| ledger::moment(text, now, &TimeZone::UTC)).transpose().map_err(bad)
+            text.as_deref().map(|text| ledger::moment(text, now, &tz)).transpose().map_err(bad)
         };
         Ok(Period { since: time(&self.since)?, until: time(&self.until)? })
+    }
+
+    fn zone(&self) -> Result<TimeZone, Problem> {
+        let named = self.tz.as_deref().map(TimeZone::get).transpose();
+        named.map(|tz| tz.unwrap_or(TimeZone::UTC)).map_err(bad)
     }
 
     fn filter(&self, caller: &Caller) -> Result<Vec<Condition>, Problem> {
@@ -66,7 +73,7 @@ impl Asked {
         let by = words(self.by.as_deref())
             .map(|word| word.parse::<By>().map_err(bad))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(SpendQuery { by, period: self.period()?, filter: self.filter(caller)?, ..SpendQuery::default() })
+        Ok(SpendQuery { by, period: self.period()?, filter: self.filter(caller)?, tz: self.zone()? })
     }
 }
 
@@ -80,11 +87,19 @@ where
     T: Send + 'static,
     F: FnOnce(&ledger::Reader) -> Result<T, ExportError> + Send + 'static,
 {
+    let reader = open(app).await?;
+    blocking(move || query(&reader).map_err(|e| e.to_string())).await
+}
+
+/// A snapshot of the ledger.
+async fn open(app: &Arc<App>) -> Result<ledger::Reader, Problem> {
     let dir = app.data_dir.clone();
-    let work = move || -> Result<T, String> {
-        let reader = ledger::Reader::open(&dir).map_err(|e: OpenError| e.to_string())?;
-        query(&reader).map_err(|e| e.to_string())
-    };
+    blocking(move || ledger::Reader::open(&dir).map_err(|e| e.to_string())).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, Problem> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {
@@ -120,12 +135,13 @@ pub(super) async fn spend(
             let version =
                 asked.focus_version.as_deref().map(str::parse).transpose().map_err(bad)?.unwrap_or_default();
             let query = FocusQuery { period: query.period, filter: query.filter, version };
-            let out = read(&app, move |reader| {
-                let mut out = Vec::new();
-                reader.focus(&query, &mut out)?;
-                Ok(out)
-            });
-            Ok(csv(out.await?))
+            let reader = open(&app).await?;
+            // Three rows an attempt: as long as the ledger, so it is sent while it is written.
+            Ok(download::csv("focus.csv", move |out| match reader.focus(&query, out) {
+                Ok(_) => Ok(()),
+                Err(ExportError::Write(error)) => Err(error),
+                Err(error @ ExportError::Read(_)) => Err(std::io::Error::other(error)),
+            }))
         }
         Some(other) => Err(bad(format!("`{other}` is no format: use json, csv or focus"))),
     }

@@ -27,7 +27,7 @@ fn description() -> Value {
             "/v1/models/{id}": read("One name", &[("id", "path")]),
             "/api/v1/spend": read("What it cost", &[
                 ("by", "query"), ("since", "query"), ("until", "query"), ("where", "query"), ("format", "query"),
-                ("focus_version", "query"),
+                ("focus_version", "query"), ("tz", "query"),
             ]),
             "/api/v1/requests": read("Recent requests, newest first", &[("limit", "query"), ("cursor", "query"), ("where", "query")]),
             "/api/v1/requests/{id}": read("One request with every attempt and its decision", &[("id", "path")]),

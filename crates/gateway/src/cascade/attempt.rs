@@ -81,13 +81,14 @@ impl Call {
                 catalogue_version: Arc::from(self.config.catalogue.version()),
             },
         );
+        // Counted from here: a client that hangs up while the intent is written leaves a whole request behind.
+        self.meter.attempts = self.meter.attempts.saturating_add(1);
         if self.app.ledger.intent(intent).await.is_err()
             && self.config.when_unwritable == WhenUnwritable::Refuse
         {
             let error = UpstreamError::new(ErrorKind::Overloaded, None, "the ledger cannot be written");
             return Try::Failed(UpstreamError { retry: wire::Retry::Never, ..error });
         }
-        self.meter.attempts = self.meter.attempts.saturating_add(1);
         meter.sending();
         let started = Instant::now();
         match self.send(target, admission, sent.outbound).await {

@@ -22,7 +22,7 @@ pub const MAX_PAGE: u32 = 1000;
 pub struct RequestQuery {
     /// How many, at most [`MAX_PAGE`]; 0 stands for 50.
     pub limit: u32,
-    /// Only those before this one: [`Page::next`] of the page before.
+    /// Only those that started before this one: [`Page::next`] of the page before.
     pub cursor: Option<RequestId>,
     /// Which, by their start.
     pub period: Period,
@@ -52,15 +52,20 @@ const HEAD: &str =
 pub(crate) fn list(conn: &Connection, query: &RequestQuery) -> rusqlite::Result<Page> {
     let limit = if query.limit == 0 { 50 } else { query.limit.min(MAX_PAGE) } as usize;
     let mut heads = Vec::new();
+    let cursor = query.cursor.map(|id| Ok::<_, rusqlite::Error>((started_us(conn, id)?, id))).transpose()?;
     for schema in SCHEMAS {
         let mut sql = Sql::default();
-        let before =
-            query.cursor.map_or("1".to_owned(), |c| format!("r.id < {}", sql.bind(c.to_bytes().to_vec())));
+        let before = match cursor {
+            Some((us, id)) => {
+                format!("(r.started_us, r.id) < ({}, {})", sql.bind(us), sql.bind(id.to_bytes().to_vec()))
+            }
+            None => "1".to_owned(),
+        };
         let period = sql.period(query.period);
         let filter = sql.filter(&query.filter, Level::Any, schema);
         let text = format!(
             "SELECT {HEAD} FROM {schema}.request r WHERE {before} AND {period} AND {filter} AND {}
-             ORDER BY r.id DESC LIMIT {}",
+             ORDER BY r.started_us DESC, r.id DESC LIMIT {}",
             not_echo(schema),
             limit.saturating_add(1)
         );
@@ -68,7 +73,7 @@ pub(crate) fn list(conn: &Connection, query: &RequestQuery) -> rusqlite::Result<
         let found = statement.query_map(params_from_iter(sql.params), head)?;
         heads.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
     }
-    heads.sort_by_key(|h| std::cmp::Reverse(h.id));
+    heads.sort_by_key(|h: &RequestHead| std::cmp::Reverse((h.started_at, h.id)));
     let more = heads.len() > limit;
     heads.truncate(limit);
     let next = heads.last().filter(|_| more).map(|h| h.id);
@@ -78,6 +83,18 @@ pub(crate) fn list(conn: &Connection, query: &RequestQuery) -> rusqlite::Result<
         Ok(RequestRow { head, attempts })
     });
     Ok(Page { requests: requests.collect::<rusqlite::Result<_>>()?, next })
+}
+
+/// When a request started: what lists are ordered by. Ids made in one millisecond are in no order.
+fn started_us(conn: &Connection, id: RequestId) -> rusqlite::Result<i64> {
+    for schema in SCHEMAS {
+        let text = format!("SELECT r.started_us FROM {schema}.request r WHERE r.id = ?1");
+        if let Some(us) = conn.query_row(&text, [id.to_bytes()], |row| row.get(0)).optional()? {
+            return Ok(us);
+        }
+    }
+    // Nobody's id: its own millisecond.
+    Ok(i64::try_from(id.timestamp_ms().saturating_mul(1000)).unwrap_or(i64::MAX))
 }
 
 /// Finds one request. Errors as SQLite does.

@@ -233,6 +233,35 @@ fn pages_add_up_to_the_list_and_filters_run_in_the_store() {
 }
 
 #[test]
+fn requests_of_one_millisecond_are_listed_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = Ledger::open(dir.path(), Options::default()).unwrap();
+    let ids: Vec<_> = (0..9_u64)
+        .map(|n| {
+            let mut open = (*sample::open(0)).clone();
+            // The random part of an id says nothing of its time.
+            open.id = tollgate_ledger::RequestId::from_parts(sample::NOON, u128::from(n * 7 % 9) << 8);
+            open.started_at += jiff::SignedDuration::from_micros(n.cast_signed());
+            let id = open.id;
+            ledger.close_request(sample::request_close(&open.into(), 0));
+            id
+        })
+        .collect();
+    ledger.flush().unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    let mut query = RequestQuery { limit: 2, ..RequestQuery::default() };
+    let mut seen = Vec::new();
+    loop {
+        let page = reader.requests(&query).unwrap();
+        seen.extend(page.requests.iter().map(|r| r.head.id));
+        let Some(next) = page.next else { break };
+        query.cursor = Some(next);
+    }
+    seen.reverse();
+    assert_eq!(seen, ids);
+}
+
+#[test]
 fn a_period_takes_its_start_and_leaves_its_end() {
     let (dir, _ledger) = filled(10);
     let reader = Reader::open(dir.path()).unwrap();
