@@ -199,13 +199,15 @@ fn quality(summary: &Summary, out: &mut String) {
 
 fn closing(summary: &Summary, out: &mut String) {
     let dir = summary.data_dir.display();
+    // as it was called, so that the lines below work from a checkout, too
+    let tollgate = std::env::args().next().unwrap_or_else(|| "tollgate".to_owned());
     say!(out, "");
     say!(out, "Look closer (everything there is simulated too):");
-    say!(out, "  tollgate spend --data-dir {dir} --by route,model");
-    say!(out, "  tollgate requests --data-dir {dir}");
+    say!(out, "  {tollgate} spend --data-dir {dir} --by route,model");
+    say!(out, "  {tollgate} requests --data-dir {dir}");
     say!(
         out,
-        "  tollgate explain --config {dir}/tollgate.toml \"Prove that the sum of two odd numbers is even.\""
+        "  {tollgate} explain --config {dir}/tollgate.toml \"Prove that the sum of two odd numbers is even.\""
     );
 }
 
