@@ -149,7 +149,7 @@ impl Call {
         match &failed.error {
             Some(error) if error.retry == Retry::Never => Err(Refusal::Upstream {
                 error: error.clone(),
-                retry_after: None,
+                retry_after: error.retry_after,
                 attempts: self.meter.attempts,
             }),
             _ => Ok(()),

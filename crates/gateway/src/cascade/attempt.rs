@@ -87,7 +87,8 @@ impl Call {
             && self.config.when_unwritable == WhenUnwritable::Refuse
         {
             let error = UpstreamError::new(ErrorKind::Overloaded, None, "the ledger cannot be written");
-            return Try::Failed(UpstreamError { retry: wire::Retry::Never, ..error });
+            let retry_after = Some(std::time::Duration::from_secs(1));
+            return Try::Failed(UpstreamError { retry: wire::Retry::Never, retry_after, ..error });
         }
         meter.sending();
         let started = Instant::now();
