@@ -123,7 +123,8 @@ impl Sim {
         self.set_faults(fault.map(Fault::always).into_iter().collect());
     }
 
-    /// Stops listening and drops all connections: the vendor is dead, connections are refused.
+    /// Stops listening and drops all connections: the vendor is dead, connections are refused. Calls that were open
+    /// count as cancelled, since they end without either side's say.
     pub async fn kill(&self) {
         let (done, confirmed) = oneshot::channel();
         if self.orders.send(Order::Kill(done)).await.is_ok() {
