@@ -3,7 +3,7 @@
 //! is spawned: the connection is polled by whoever reads the answer, and dropping the answer closes the socket.
 //!
 //! What may be called is decided by the configuration alone: the host of the [`Host`], at an address that passes
-//! [`address::allowed`], without following redirects, with that host's key.
+//! `address::allowed`, without following redirects, with that host's key.
 
 mod address;
 mod body;
