@@ -78,7 +78,7 @@ pub struct EntryFacts {
     /// It reasons before it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<bool>,
-    /// Abilities by the names of the fields of [`Capabilities`](crate::Capabilities); what no source says is left out.
+    /// Abilities by the names of the fields of [`crate::Capabilities`]; what no source says is left out.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub can: BTreeMap<String, Ability>,
 }
