@@ -56,7 +56,7 @@ fn one(id: &str, section: &Section<'_>, catalogue: &Catalogue, secrets: &mut Sec
     let url = if stranger { None } else { url(section, known) };
     let allow_private = section.flag("allow_private");
     let keys = api_key(section, secrets);
-    let auth = auth(section, known, keys.is_some());
+    let auth = auth(section, known, dialect, keys.is_some());
     let quirks = quirks(section).or_else(|| known.map(|k| k.quirks.clone())).unwrap_or_default();
     let endpoints = endpoints(section).or_else(|| known.map(|k| k.endpoints.clone())).unwrap_or_default();
     let keys = match (keys, &auth) {
@@ -150,9 +150,9 @@ fn url(section: &Section<'_>, known: Option<&Provider>) -> Option<(BaseUrl, bool
     None
 }
 
-fn auth(section: &Section<'_>, known: Option<&Provider>, has_key: bool) -> Auth {
+fn auth(section: &Section<'_>, known: Option<&Provider>, dialect: Option<Dialect>, has_key: bool) -> Auth {
     let usual = match known.map(|k| &k.auth) {
-        Some(Auth::None) | None if has_key => Auth::Bearer,
+        Some(Auth::None) | None if has_key => usual_auth(dialect),
         Some(auth) => auth.clone(),
         None => Auth::None,
     };
@@ -183,6 +183,15 @@ fn auth(section: &Section<'_>, known: Option<&Provider>, has_key: bool) -> Auth 
     };
     table.finish();
     auth
+}
+
+/// How the makers of the dialects take a key. Servers that imitate them do the same.
+fn usual_auth(dialect: Option<Dialect>) -> Auth {
+    match dialect {
+        Some(Dialect::Anthropic) => Auth::Header("x-api-key".to_owned()),
+        Some(Dialect::Gemini) => Auth::Header("x-goog-api-key".to_owned()),
+        Some(Dialect::OpenAi) | None => Auth::Bearer,
+    }
 }
 
 /// `api_key`: one secret or several. `None`: the key is absent; what is present and wrong counts as present.
