@@ -150,6 +150,13 @@ impl AttemptMeter {
         self.sent = true;
     }
 
+    /// The call is not made: its intent is taken back and leaves no row.
+    pub fn withdraw(mut self) {
+        self.open = false;
+        self.app.health.abandoned(&self.target, self.admission);
+        self.app.ledger.withdraw(self.request.id, self.id);
+    }
+
     /// The answer's head came.
     pub fn head(&mut self, status: u16) {
         self.status = Some(status);

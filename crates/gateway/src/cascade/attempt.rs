@@ -86,6 +86,8 @@ impl Call {
         if self.app.ledger.intent(intent).await.is_err()
             && self.config.when_unwritable == WhenUnwritable::Refuse
         {
+            meter.withdraw();
+            self.meter.attempts = self.meter.attempts.saturating_sub(1);
             let error = UpstreamError::new(ErrorKind::Overloaded, None, "the ledger cannot be written");
             let retry_after = Some(std::time::Duration::from_secs(1));
             return Try::Failed(UpstreamError { retry: wire::Retry::Never, retry_after, ..error });
