@@ -76,6 +76,11 @@ impl Sim {
         &self.shared.spec.name
     }
 
+    /// What it is.
+    pub fn spec(&self) -> &VendorSpec {
+        &self.shared.spec
+    }
+
     /// The base URL with the version path, as a config wants it.
     pub fn base_url(&self) -> String {
         let version = match self.shared.spec.dialect {
