@@ -48,6 +48,11 @@ bench *ARGS:
     cargo build --locked --release -p tollgate -p tollgate-benches
     target/release/bench-gateway {{ ARGS }}
 
+# what takes hours: ten million cases of each law about streams and money, a thousand kills
+soak:
+    PROPTEST_CASES=10000000 TOLLGATE_KILLS=1000 cargo nextest run --locked --release --workspace \
+        --profile soak -E 'test(/prop_/) | test(/kill_9_at_any_point/)'
+
 # what .ci/run runs
 ci:
     #!/usr/bin/env bash

@@ -113,15 +113,25 @@ impl Server {
         assert!(sent.expect("kill runs").success());
     }
 
+    /// Waits for its end, at most the patience. Returns all that it has printed.
+    pub fn finish(mut self) -> String {
+        self.end();
+        self.said()
+    }
+
     /// Waits for its end, at most the patience.
     pub fn wait(mut self) -> ExitStatus {
+        self.end()
+    }
+
+    fn end(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
                 return status;
             }
             assert!(Instant::now() < until, "it does not end: {}", self.said());
-            std::thread::yield_now();
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
         }
     }
 }

@@ -53,6 +53,26 @@ pub fn check_chat_stream(data: &[String]) -> Vec<Value> {
     chunks
 }
 
+/// Checks the `data` payloads of a streamed legacy completion. The document has one schema for answers and chunks alike;
+/// OpenAI sends null for the finish reason and the usage of a chunk that is not the last, which that schema forbids.
+pub fn check_completion_stream(data: &[String]) {
+    let (last, chunks) = data.split_last().expect("a stream holds something");
+    assert_eq!(last, "[DONE]", "a good stream ends with [DONE]");
+    for chunk in chunks {
+        let mut chunk: Value = serde_json::from_str(chunk).expect("JSON");
+        let fields = chunk.as_object_mut().expect("an object");
+        if fields.get("usage") == Some(&Value::Null) {
+            fields.remove("usage");
+        }
+        for choice in chunk["choices"].as_array_mut().expect("choices") {
+            if choice["finish_reason"].is_null() {
+                choice["finish_reason"] = json!("stop");
+            }
+        }
+        check(COMPLETION, &chunk);
+    }
+}
+
 fn validator(schema: &str) -> Validator {
     static DEFINITIONS: OnceLock<Value> = OnceLock::new();
     let definitions = DEFINITIONS.get_or_init(definitions);

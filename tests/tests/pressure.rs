@@ -1,0 +1,123 @@
+//! Faults rows 11 and 15: readers who do not read cost a bounded amount of memory, and a vendor in a brown-out costs
+//! neither answers nor a storm of retries.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sim::{Fault, ModelSpec, Sim, VendorSpec};
+use tempfile::TempDir;
+use tollgate_tests::{Server, Stack, bounded, setup, spec};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heavy_readers_who_do_not_read_cost_a_bounded_amount_of_memory() {
+    const READERS: usize = 200;
+    // Row 11: at most 256 KiB a stream.
+    const ALLOWED_KIB: u64 = 256 * READERS as u64;
+    let sim = Sim::start(VendorSpec {
+        chunk_tokens: 1_000,
+        ..VendorSpec::openai("vendor").models([setup::large("m")])
+    });
+    let sim = sim.await.expect("a port");
+    let dir = TempDir::new().expect("a folder");
+    let config = setup::write(dir.path(), &[&sim], "[models.m]\ntargets = [\"vendor/m\"]\n", &[]);
+    let server = Server::start(&config, &dir.path().join("data"));
+    let client = server.client();
+    // 8 MB an answer: far more than the sockets of both sides hold.
+    let body = json!({
+        "model": "m", "stream": true,
+        "messages": [{"role": "user", "content": "[[len:2000000]] Go on."}], "max_completion_tokens": 2_000_000,
+    });
+    assert_eq!(client.get("/healthz").await.status, 200);
+    let before = resident_kib(server.pid());
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        let mut reader = client.stream("/v1/chat/completions", &body).await;
+        reader.next().await.expect("a first event");
+        readers.push(reader);
+    }
+    // All is still when the vendor cannot send any more.
+    let mut sent = u64::MAX;
+    while sent != sim.stats().bytes_out {
+        sent = sim.stats().bytes_out;
+        client.get("/healthz").await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), sim.wait_until(|stats| stats.bytes_out > sent))
+            .await;
+    }
+    let grown = resident_kib(server.pid()).saturating_sub(before);
+    assert!(grown <= ALLOWED_KIB, "{grown} KiB for {READERS} readers");
+    drop(readers);
+    bounded("the vendor is let go", sim.wait_until(|stats| stats.open == 0)).await;
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_brown_out_costs_no_answer_and_no_storm_of_retries() {
+    const REQUESTS: usize = 300;
+    let config = r#"
+[timeouts]
+connect = 1
+first_byte = 1
+whole = 1
+idle = 1
+total = 10
+[models.m]
+targets = ["a/m", "b/m", "c/m"]
+pick = "order"
+"#;
+    let vendor = |name| VendorSpec::openai(name).models([ModelSpec::new("m")]);
+    let stack = Stack::start([vendor("a"), vendor("b"), vendor("c")], config).await;
+    stack.sim("a").set_faults(vec![Fault::Status(500).share(0.2), Fault::HangAfterHead.share(0.02)]);
+    stack.sim("b").set_faults(vec![Fault::Overloaded.share(0.2)]);
+    let workers: Vec<_> = (0..10)
+        .map(|worker| {
+            let client = stack.client.clone();
+            tokio::spawn(async move {
+                for i in 0..REQUESTS / 10 {
+                    let stream = (worker + i) % 2 == 0;
+                    let body = json!({
+                        "model": "m", "stream": stream, "messages": [{"role": "user", "content": "Hello"}],
+                    });
+                    if stream {
+                        let mut reader = client.stream("/v1/chat/completions", &body).await;
+                        spec::check_chat_stream(&reader.data().await);
+                    } else {
+                        let reply = client.post("/v1/chat/completions", &body).await;
+                        assert_eq!(reply.status, 200, "{}", reply.text());
+                    }
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.expect("every request is answered");
+    }
+    let rows = stack.closed(REQUESTS).await;
+    let attempts: usize = rows.iter().map(|row| row["attempts"].as_array().expect("attempts").len()).sum();
+    assert!(attempts * 10 <= REQUESTS * 13, "{attempts} calls for {REQUESTS} requests");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_breaker_opens_within_two_seconds_of_a_vendors_death() {
+    let config = "[models.m]\ntargets = [\"a/m\", \"b/m\"]\npick = \"order\"\n";
+    let vendor = |name| VendorSpec::openai(name).models([ModelSpec::new("m")]);
+    let stack = Stack::start([vendor("a"), vendor("b")], config).await;
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "Hello"}]});
+    assert_eq!(stack.client.post("/v1/chat/completions", &body).await.status, 200);
+    stack.sim("a").kill().await;
+    let died = Instant::now();
+    loop {
+        let reply = stack.client.post("/v1/chat/completions", &body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let providers = stack.client.get("/api/v1/providers").await.json();
+        let targets = providers["targets"].as_array().expect("targets");
+        if targets.iter().any(|line| line["target"] == "a/m" && line["state"] == "open") {
+            return;
+        }
+        assert!(died.elapsed() < Duration::from_secs(2), "{providers:#}");
+    }
+}
