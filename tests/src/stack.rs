@@ -26,7 +26,6 @@ pub struct Stack {
     /// A client with the admin token.
     pub admin: Client,
     sims: Vec<Sim>,
-    #[expect(dead_code, reason = "held because its end is the gateway's")]
     gateway: Running,
     dir: TempDir,
 }
@@ -62,6 +61,11 @@ impl Stack {
     /// The gateway's base URL, without `/v1`.
     pub fn url(&self) -> String {
         format!("http://{}", self.client.addr())
+    }
+
+    /// Stops the gateway as SIGTERM would: what it has to write and to send is written and sent.
+    pub async fn shutdown(self) {
+        self.gateway.shutdown().await;
     }
 
     /// Where the ledger lies.

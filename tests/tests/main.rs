@@ -1,10 +1,11 @@
-//! All whole-system tests in one program: seventeen of them would link the same gateway seventeen times.
+//! All whole-system tests in one program: one a file would link the same gateway again and again.
 
 mod answers;
 mod bad_input;
 mod browser;
 mod clients;
 mod crash;
+mod demo;
 mod disk;
 mod examples;
 mod explain;
@@ -17,3 +18,4 @@ mod pressure;
 mod reload;
 mod sdk_programs;
 mod spec;
+mod telemetry;
