@@ -68,8 +68,10 @@ pub struct Config {
     pub catalogue: Arc<Catalogue>,
     /// OpenTelemetry export; `None`: off.
     pub telemetry: Option<Telemetry>,
-    /// What the operator should know at start: what was found, what is unwise. No secrets.
+    /// What the operator should know at start: which vendors were found, what `auto` is. No secrets.
     pub notices: Vec<String>,
+    /// What is allowed and unwise.
+    pub warnings: Vec<ConfigError>,
     /// Files that this was made from: a change of any of them calls for a reload.
     pub files: Vec<PathBuf>,
     ring: KeyRing,

@@ -14,7 +14,7 @@ use aws_lc_rs::{constant_time, hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-pub use store::{KeyFile, KeyFileError, StoredKey};
+pub use store::{KeyFile, KeyFileError, NewKey, StoredKey};
 
 /// What our secrets begin with, so that scanners and people recognise them.
 const PREFIX: &str = "tg_";

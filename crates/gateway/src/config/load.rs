@@ -68,7 +68,7 @@ pub(super) fn read(file: &Path, text: &str, sources: &Sources<'_>) -> Result<Con
         return Err(ConfigErrors(errors));
     }
     let mut config = draft.finish(Some(file.to_owned()), sources);
-    config.notices.extend(warnings.iter().map(ToString::to_string));
+    config.warnings = warnings;
     Ok(config)
 }
 
@@ -191,6 +191,7 @@ impl Draft {
             catalogue: Arc::new(self.catalogue),
             telemetry: self.telemetry,
             notices: self.notices,
+            warnings: Vec::new(),
             files: self.files,
             ring: sources.ring.clone(),
             by_hash,

@@ -9,6 +9,7 @@ mod tests;
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -37,6 +38,7 @@ pub struct Origin {
     env: Env,
     catalogue: MakeCatalogue,
     ring: KeyRing,
+    listen: Option<SocketAddr>,
 }
 
 impl Origin {
@@ -56,7 +58,7 @@ impl Origin {
 
     fn new(file: Option<PathBuf>, data_dir: Option<PathBuf>, ring: KeyRing) -> Self {
         let env = Arc::new(|name: &str| std::env::var(name).ok());
-        Self { file, data_dir, env, catalogue: Arc::new(Catalogue::builtin), ring }
+        Self { file, data_dir, env, catalogue: Arc::new(Catalogue::builtin), ring, listen: None }
     }
 
     /// Reads this environment instead of the process's.
@@ -70,6 +72,13 @@ impl Origin {
     #[must_use]
     pub fn with_catalogue(mut self, make: impl Fn() -> Catalogue + Send + Sync + 'static) -> Self {
         self.catalogue = Arc::new(make);
+        self
+    }
+
+    /// Listens here, whatever the file says (`--listen`); guarded like the file's own address.
+    #[must_use]
+    pub fn with_listen(mut self, address: Option<SocketAddr>) -> Self {
+        self.listen = address;
         self
     }
 
@@ -95,6 +104,8 @@ impl Origin {
             }
         };
         config.files.extend(self.data_dir.as_deref().map(KeyFile::path));
+        config.listen = self.listen.unwrap_or(config.listen);
+        guarded(config.listen, &config)?;
         Ok(config)
     }
 
@@ -223,7 +234,11 @@ impl ConfigStore {
         let now = Timestamp::now();
         let running = self.load();
         state.read = look(running.files.iter().cloned().chain(origin.files()));
-        let loaded = origin.load(running.version + 1, now).and_then(|new| still_guarded(&running, new));
+        let loaded = origin.load(running.version + 1, now).and_then(|new| {
+            // The socket stays what it was, so a file that takes the keys away must not leave it open.
+            guarded(running.listen, &new)?;
+            Ok(new)
+        });
         match loaded {
             Ok(mut config) => {
                 state.needs_restart = fixed_at_start(&running, &config);
@@ -296,15 +311,15 @@ impl ConfigStore {
     }
 }
 
-/// The socket stays what it was, so a file that takes the keys away must not leave it open.
-fn still_guarded(running: &Config, new: Config) -> Result<Config, ConfigErrors> {
-    if !running.listen.ip().to_canonical().is_loopback() && new.keys.is_empty() {
-        let file = new.file.as_deref().unwrap_or(Path::new("zero config")).display().to_string();
-        let message = format!("this server listens on {} and would ask for no key", running.listen);
-        let hint = "add [keys.NAME], or restart it with listen = \"127.0.0.1:…\"".to_owned();
-        return Err(ConfigErrors::whole(&file, message, Some(hint)));
+/// A public address without client keys would let anyone spend.
+fn guarded(listen: SocketAddr, config: &Config) -> Result<(), ConfigErrors> {
+    if listen.ip().to_canonical().is_loopback() || !config.keys.is_empty() {
+        return Ok(());
     }
-    Ok(new)
+    let file = config.file.as_deref().unwrap_or(Path::new("zero config")).display().to_string();
+    let message = format!("this server listens on {listen} and would ask for no key");
+    let hint = "`tollgate keys create NAME`, or add [keys.NAME]; or listen on 127.0.0.1".to_owned();
+    Err(ConfigErrors::whole(&file, message, Some(hint)))
 }
 
 /// Settings that differ and are read at start only.

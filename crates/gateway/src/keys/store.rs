@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{KeyHash, KeyRing, hex, is_key_name, new_secret, unhex};
+use crate::config::Secret;
 
 const FILE: &str = "keys.toml";
 const LOCK: &str = "keys.lock";
@@ -28,6 +29,15 @@ pub struct StoredKey {
     /// When it was revoked. Revoked keys stay on file: a server whose last key is revoked must not become one that
     /// asks for none.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// A key that was just made, with the secret that is shown once and kept nowhere.
+#[derive(Debug)]
+pub struct NewKey {
+    /// The secret.
+    pub secret: Secret,
+    /// What is kept of it.
+    pub key: StoredKey,
 }
 
 /// The key file of a data directory.
@@ -63,7 +73,7 @@ pub enum KeyFileError {
     #[error("a key called `{0}` exists; `tollgate keys rotate {0}` gives it a new secret")]
     Exists(String),
     /// No key of this name is there, or it is revoked.
-    #[error("no key called `{0}` is in use; `tollgate keys list` shows those that are")]
+    #[error("`tollgate keys` made no key called `{0}` that is in use; `tollgate keys list` shows all")]
     Missing(String),
     /// The system gave no random numbers.
     #[error("the system gave no random numbers")]
@@ -110,8 +120,8 @@ impl KeyFile {
         Ok(Self { keys: keys.collect::<Result<_, KeyFileError>>()? })
     }
 
-    /// Makes a key and returns its secret, which is kept nowhere.
-    pub fn create(data_dir: &Path, name: &str, now: Timestamp) -> Result<String, KeyFileError> {
+    /// Makes a key. Errors when the name is none or taken, or the file cannot be written.
+    pub fn create(data_dir: &Path, name: &str, now: Timestamp) -> Result<NewKey, KeyFileError> {
         if !is_key_name(name) {
             return Err(KeyFileError::Name(name.to_owned()));
         }
@@ -120,22 +130,22 @@ impl KeyFile {
                 return Err(KeyFileError::Exists(name.to_owned()));
             }
             file.keys.retain(|key| key.name != name);
-            let (key, secret) = fresh(ring, name, now)?;
-            file.keys.push(key);
-            Ok(secret)
+            let new = fresh(ring, name, now)?;
+            file.keys.push(new.key.clone());
+            Ok(new)
         })
     }
 
-    /// Gives a key a new secret and returns it; the old one ends at once.
-    pub fn rotate(data_dir: &Path, name: &str, now: Timestamp) -> Result<String, KeyFileError> {
+    /// Gives a key a new secret; the old one ends at once. Errors when no key of that name is in use.
+    pub fn rotate(data_dir: &Path, name: &str, now: Timestamp) -> Result<NewKey, KeyFileError> {
         change(data_dir, |ring, file| {
-            let (key, secret) = fresh(ring, name, now)?;
-            *file.active(name).ok_or_else(|| KeyFileError::Missing(name.to_owned()))? = key;
-            Ok(secret)
+            let new = fresh(ring, name, now)?;
+            *file.active(name).ok_or_else(|| KeyFileError::Missing(name.to_owned()))? = new.key.clone();
+            Ok(new)
         })
     }
 
-    /// Ends a key.
+    /// Ends a key. Errors when no key of that name is in use.
     pub fn revoke(data_dir: &Path, name: &str, now: Timestamp) -> Result<(), KeyFileError> {
         change(data_dir, |_, file| {
             let key = file.active(name).ok_or_else(|| KeyFileError::Missing(name.to_owned()))?;
@@ -163,7 +173,7 @@ impl KeyFile {
     }
 }
 
-fn fresh(ring: &KeyRing, name: &str, now: Timestamp) -> Result<(StoredKey, String), KeyFileError> {
+fn fresh(ring: &KeyRing, name: &str, now: Timestamp) -> Result<NewKey, KeyFileError> {
     let secret = new_secret().map_err(|_| KeyFileError::Random)?;
     let last4 = secret.get(secret.len().saturating_sub(4)..).unwrap_or_default().to_owned();
     let key = StoredKey {
@@ -173,7 +183,7 @@ fn fresh(ring: &KeyRing, name: &str, now: Timestamp) -> Result<(StoredKey, Strin
         created_at: now,
         revoked_at: None,
     };
-    Ok((key, secret))
+    Ok(NewKey { secret: Secret::new(secret), key })
 }
 
 /// Keeps other processes, and other threads, from changing the directory's files until it is dropped.
@@ -258,14 +268,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path();
         let now = at("2026-11-24T12:00:00Z");
-        let first = KeyFile::create(data, "app", now).unwrap();
+        let first = KeyFile::create(data, "app", now).unwrap().secret.expose().to_owned();
         let ring = KeyRing::open(data).unwrap();
         let key = KeyFile::read(data).unwrap().keys.remove(0);
         assert_eq!((key.name.as_str(), key.hash, key.created_at), ("app", ring.hash(&first), now));
         assert!(first.ends_with(&key.last4));
         assert!(matches!(KeyFile::create(data, "app", now), Err(KeyFileError::Exists(_))));
 
-        let second = KeyFile::rotate(data, "app", now).unwrap();
+        let second = KeyFile::rotate(data, "app", now).unwrap().secret.expose().to_owned();
         assert_ne!(first, second);
         assert_eq!(KeyFile::read(data).unwrap().keys[0].hash, ring.hash(&second));
 
@@ -281,6 +291,7 @@ mod tests {
     fn no_secret_reaches_the_disk() {
         let dir = tempfile::tempdir().unwrap();
         let secret = KeyFile::create(dir.path(), "app", at("2026-11-24T12:00:00Z")).unwrap();
+        let secret = secret.secret.expose();
         for entry in std::fs::read_dir(dir.path()).unwrap() {
             let path = entry.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap();

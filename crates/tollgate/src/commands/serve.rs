@@ -38,8 +38,9 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let file = place::config_file(global);
     let data_dir = place::data_dir(global, file.as_deref())?;
     let prices = data_dir.clone();
-    let origin =
-        Origin::serving(file, data_dir.clone())?.with_catalogue(move || catalogue::with_updates(&prices));
+    let origin = Origin::serving(file, data_dir.clone())?
+        .with_listen(args.listen)
+        .with_catalogue(move || catalogue::with_updates(&prices));
     let store = match ConfigStore::open(origin) {
         Ok(store) => Arc::new(store),
         Err(errors) => {
@@ -126,6 +127,9 @@ fn greet(config: &Config, addr: SocketAddr, data_dir: &Path) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     for notice in &config.notices {
         crate::say(format_args!("note: {notice}\n"));
+    }
+    for warning in &config.warnings {
+        crate::say(format_args!("warning: {warning}\n"));
     }
 }
 

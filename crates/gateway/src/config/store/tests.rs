@@ -27,6 +27,10 @@ impl Place {
         Self { dir, store }
     }
 
+    fn origin(&self) -> Origin {
+        self.store.origin.clone().unwrap()
+    }
+
     fn write(&self, text: &str) {
         fs::write(self.dir.path().join("tollgate.toml"), text).unwrap();
     }
@@ -94,11 +98,12 @@ fn fn1_15_a_revoked_key_is_refused_after_two_looks() {
     let place = Place::new(&text("a"));
     let data = place.dir.path().join("data");
     let secret = KeyFile::create(&data, "app", Timestamp::UNIX_EPOCH).unwrap();
+    let secret = secret.secret.expose();
     assert!(place.two_looks());
-    assert_eq!(place.store.load().key_name(&secret), Some("app"));
+    assert_eq!(place.store.load().key_name(secret), Some("app"));
     KeyFile::revoke(&data, "app", Timestamp::UNIX_EPOCH).unwrap();
     assert!(place.two_looks());
-    assert_eq!(place.store.load().key_name(&secret), None);
+    assert_eq!(place.store.load().key_name(secret), None);
     assert!(!place.store.load().keys.is_empty(), "and the server does not become keyless");
 }
 
@@ -135,6 +140,20 @@ fn faults_28_an_open_server_cannot_lose_its_keys() {
     let errors = place.store.reload().unwrap_err();
     assert!(errors.to_string().contains("would ask for no key"), "{errors}");
     assert_eq!(place.store.load().version, 1);
+}
+
+#[test]
+fn faults_28_an_address_from_a_flag_is_guarded_too() {
+    let place = Place::new(&text("a"));
+    let public = Some("0.0.0.0:4000".parse().unwrap());
+    let errors = ConfigStore::open(place.origin().with_listen(public)).unwrap_err();
+    assert!(errors.to_string().contains("would ask for no key"), "{errors}");
+    KeyFile::create(&place.dir.path().join("data"), "app", Timestamp::UNIX_EPOCH).unwrap();
+    let store = ConfigStore::open(place.origin().with_listen(public)).unwrap();
+    assert_eq!(Some(store.load().listen), public);
+    store.reload().unwrap();
+    assert_eq!(Some(store.load().listen), public);
+    assert!(store.status().needs_restart.is_empty());
 }
 
 #[test]
