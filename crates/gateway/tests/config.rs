@@ -467,6 +467,23 @@ fn fn1_22_a_model_that_ends_is_announced() {
 }
 
 #[test]
+fn mistakes_of_the_price_overlay_carry_its_own_name() {
+    let ring = KeyRing::new(&[3; 32]);
+    let text = "lisen = 1\n[catalogue]\noverlay = \"prices.toml\"\n[providers.together]";
+    let file = |path: &Path| {
+        assert_eq!(path, Path::new("etc/prices.toml"), "relative to the config");
+        Ok("= nonsense".to_owned())
+    };
+    let sources = Sources { env: &env, file: &file, ..Sources::bare(&ring) };
+    let errors = Config::read("etc/t.toml".as_ref(), text, &sources).expect_err("mistakes").0;
+    let files: Vec<&str> = errors.iter().map(|e| e.file.as_str()).collect();
+    assert_eq!(files, ["etc/prices.toml", "etc/t.toml"], "both files' mistakes at once");
+    let gone =
+        Config::read("etc/t.toml".as_ref(), &text[9..], &Sources { env: &env, ..Sources::bare(&ring) });
+    assert!(gone.expect_err("mistakes").to_string().contains("`overlay`: etc/prices.toml cannot be read"));
+}
+
+#[test]
 fn the_examples_load() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let mut read = 0;

@@ -166,7 +166,7 @@ impl<'r> Gate<'r> {
     fn fails_at_end(&self, check: &Check, finish: Option<&str>) -> bool {
         match check {
             Check::Empty => !self.any_text && !self.any_tool_call && !self.any_refusal,
-            Check::Refusal => finish == Some("content_filter"),
+            Check::Refusal => finish == Some("content_filter") || self.refusal.ended(),
             Check::Repetition => self.repetition.ended(),
             Check::Regex(regex) => self.matches(regex, true),
             Check::Truncated => finish == Some("length"),

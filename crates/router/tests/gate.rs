@@ -60,6 +60,8 @@ fn refusals_are_recognised_at_the_start() {
         "I understand your frustration",
         "Sorry — I won't be able to help you",
         "I must decline.",
+        "I'm sorry, but I can't.",
+        "Sorry, I cannot!",
         "Es tut mir leid, aber ich kann Ihnen dabei nicht helfen.",
         "Je suis désolé, mais je ne peux pas répondre à cette question.",
         "Lo siento, pero no puedo ayudar con eso.",
@@ -87,6 +89,8 @@ fn ordinary_answers_are_not_refusals() {
         "I cannot tell a lie, said George.",
         "As an AI enthusiast you will like this.",
         "That said, yes.",
+        "I'm sorry.",
+        "Unfortunately",
     ] {
         assert_eq!(prefix(vec![Check::Refusal], text), Verdict::Release, "{text}");
     }

@@ -1,6 +1,6 @@
 //! `check`, `init` and `keys` as a user meets them: what is printed where, and the exit code.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::expect_used, reason = "a test may panic")]
 
 use std::path::Path;
 use std::process::{Command, Output};

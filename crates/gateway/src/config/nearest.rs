@@ -28,8 +28,18 @@ fn score(wanted: &str, name: &str, limit: usize) -> Option<usize> {
         return Some(1);
     }
     let short = name.rsplit('/').next().unwrap_or(name);
-    let edits = distance(wanted, name).min(distance(wanted, short) + usize::from(short != name));
-    (edits <= limit).then_some(edits)
+    let whole = within(wanted, name, limit);
+    let part = within(wanted, short, limit).map(|edits| edits + usize::from(short != name));
+    whole.into_iter().chain(part).min().filter(|edits| *edits <= limit)
+}
+
+/// The distance, unless the lengths alone put it above `limit`: a catalogue has thousands of names, and nearly all of
+/// them fall here.
+fn within(a: &str, b: &str, limit: usize) -> Option<usize> {
+    // A character has at most four bytes, so this never skips a name that is near.
+    let far = a.len().abs_diff(b.len()) > 4 * limit
+        || (a.is_ascii() && b.is_ascii() && a.len().abs_diff(b.len()) > limit);
+    (!far).then(|| distance(a, b))
 }
 
 /// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours, one each.
@@ -64,6 +74,19 @@ mod tests {
             [("", "abc", 3), ("kitten", "sitting", 3), ("escalte", "escalate", 1), ("ab", "ba", 1)]
         {
             assert_eq!((distance(a, b), distance(b, a)), (d, d), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn the_shortcut_changes_nothing() {
+        let names = ["a", "ab", "äöü", "gpt-5.4", "openai/gpt-5.4", "日本", "claude"];
+        for a in names {
+            for b in names {
+                for limit in 0..9 {
+                    let near = within(a, b, limit).filter(|edits| *edits <= limit);
+                    assert_eq!(near, Some(distance(a, b)).filter(|edits| *edits <= limit), "{a} {b} {limit}");
+                }
+            }
         }
     }
 

@@ -259,6 +259,11 @@ impl Refusal {
         self.seen
     }
 
+    /// The answer ends here. "I'm sorry, but I can't." names no verb and refuses all the same.
+    pub(super) fn ended(&self) -> bool {
+        self.seen == Seen::Maybe && read(&format!("{} do that", self.plain), DEPTH) == Seen::Yes
+    }
+
     /// Takes the next character; once decided it stays so.
     pub(super) fn push(&mut self, c: char) -> Seen {
         if self.seen != Seen::Maybe {

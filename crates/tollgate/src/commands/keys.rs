@@ -68,7 +68,7 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
             crate::say(format_args!("`{name}` is revoked; a running server refuses it within a second\n"));
         }
         Action::List => {
-            let configured = configured(Origin::reading(file, Some(data_dir.clone()))?);
+            let configured = configured(&Origin::reading(file, Some(data_dir.clone()))?);
             list(&KeyFile::read(&data_dir)?.keys, &configured, global)?;
         }
     }
@@ -97,7 +97,7 @@ fn show(new: &NewKey, global: &Global) -> anyhow::Result<()> {
 }
 
 /// Names of keys in the config file, where that can be read.
-fn configured(origin: Origin) -> Vec<String> {
+fn configured(origin: &Origin) -> Vec<String> {
     let config = origin.load(1, Timestamp::now());
     config.map(|config| config.keys.into_iter().map(|key| key.name).collect()).unwrap_or_default()
 }
@@ -118,7 +118,8 @@ fn list(stored: &[StoredKey], configured: &[String], global: &Global) -> anyhow:
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(["NAME", "SECRET", "MADE", "STATE"]);
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["NAME", "SECRET", "MADE", "STATE"]);
     for key in stored {
         let state = key.revoked_at.map_or("in use".to_owned(), |at| format!("revoked {at:.0}"));
         table.add_row([key.name.clone(), format!("…{}", key.last4), format!("{:.0}", key.created_at), state]);
