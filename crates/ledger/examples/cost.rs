@@ -65,8 +65,10 @@ fn main() {
         let start = Instant::now();
         let by = by.iter().map(|b| b.parse().unwrap()).collect();
         let query = SpendQuery { by, ..SpendQuery::default() };
+        let cpu = cpu_time("thread-self");
         let rows = reader.spend(&query).unwrap().rows.len();
-        println!("spend by {:?}: {:.2?}, {rows} rows", query.by, start.elapsed());
+        let cpu = cpu_time("thread-self").saturating_sub(cpu);
+        println!("spend by {:?}: {:.2?}, CPU {cpu:.2?}, {rows} rows", query.by, start.elapsed());
     }
     for filter in
         ["", "key=key1", "model=model-2", "key=nobody", "model=nothing", "tag:team=none", "reason=none"]
@@ -74,8 +76,10 @@ fn main() {
         let start = Instant::now();
         let filter = if filter.is_empty() { Vec::new() } else { vec![filter.parse().unwrap()] };
         let query = RequestQuery { filter, ..RequestQuery::default() };
+        let cpu = cpu_time("thread-self");
         let rows = reader.requests(&query).unwrap().requests.len();
-        println!("requests {:?}: {:.2?}, {rows} rows", query.filter, start.elapsed());
+        let cpu = cpu_time("thread-self").saturating_sub(cpu);
+        println!("requests {:?}: {:.2?}, CPU {cpu:.2?}, {rows} rows", query.filter, start.elapsed());
     }
     drop(ledger);
 }

@@ -119,7 +119,6 @@ struct DiskState {
 pub(crate) struct Turn {
     pub stop: bool,
     pub hurry: bool,
-    pub since: Option<Instant>,
 }
 
 pub(crate) struct Spool {
@@ -351,6 +350,12 @@ impl Spool {
         lock(&self.queue).appended
     }
 
+    /// The records that came in since this was asked last: when the first one did, and the number of the last one.
+    pub fn take_arrivals(&self) -> Option<(Instant, u64)> {
+        let mut queue = lock(&self.queue);
+        queue.since.take().map(|since| (since, queue.appended))
+    }
+
     /// When the oldest record came in that the writer has not looked at.
     pub fn since(&self) -> Option<Instant> {
         lock(&self.queue).since
@@ -400,7 +405,7 @@ impl Spool {
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         queue.told = false;
-        Turn { stop: queue.stop, hurry: std::mem::take(&mut queue.hurry), since: queue.since.take() }
+        Turn { stop: queue.stop, hurry: std::mem::take(&mut queue.hurry) }
     }
 }
 

@@ -4,6 +4,7 @@
 //! fails is tried again with a growing pause, at most a second long. A spool segment is deleted when every request
 //! in it is in the store *and* the store is on disk; requests that are still open are repeated in a newer segment.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -28,6 +29,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 const RETIRE_EVERY: Duration = Duration::from_secs(1);
 /// Requests in one transaction.
 const BATCH: usize = 2048;
+/// Most groups of arrivals told apart.
+const GROUPS: usize = 1024;
 /// Bytes read from a segment at a time; holds at least one frame of any size.
 const CHUNK: u64 = 2 << 20;
 /// Failed turns in a row after which a new segment is tried in place of the one that cannot be written.
@@ -118,7 +121,8 @@ pub(crate) struct Writer {
     reading: Option<(u64, File)>,
     applied: u64,
     ingested: u64,
-    since: Option<Instant>,
+    /// Groups of records that are not all ingested: when the first of a group came in, and the number of its last.
+    arrivals: VecDeque<(Instant, u64)>,
     synced: Instant,
     retired: Instant,
     /// Not before then.
@@ -148,7 +152,7 @@ impl Writer {
             reading: None,
             applied: 0,
             ingested: 0,
-            since: None,
+            arrivals: VecDeque::new(),
             synced: now,
             retired: now,
             retry: None,
@@ -174,29 +178,22 @@ impl Writer {
     /// One round of work. Returns when to come back without being called.
     fn turn(&mut self, turn: Turn) -> Option<Duration> {
         let mut number = 0;
-        self.since = [self.since, turn.since].into_iter().flatten().min();
         self.progress.update(|s| {
             s.turns_begun = s.turns_begun.saturating_add(1);
-            s.since = self.since;
             number = s.turns_begun;
         });
-        let behind = !self.work(turn);
-        if !behind {
-            self.since = None;
+        if self.work(turn) {
+            return self.unfinished_business();
         }
-        self.progress.update(|s| {
-            s.since = self.since;
-            if behind {
-                s.last_failed = number;
-            }
-        });
-        if behind { Some(BACKOFF.0) } else { self.unfinished_business() }
+        self.progress.update(|s| s.last_failed = number);
+        Some(BACKOFF.0)
     }
 
     /// Steps until nothing is left. However much there is to ingest, the disk is synced and old segments go in between.
     /// Returns whether everything is in the store.
     fn work(&mut self, turn: Turn) -> bool {
         loop {
+            self.note_arrivals();
             let flushed = self.flush();
             self.progress.note(Duty::Flush, &flushed);
             let ingested = self.ingest_unless_pausing(turn);
@@ -208,6 +205,28 @@ impl Writer {
                 return flushed.is_ok() && ingested.is_some();
             }
         }
+    }
+
+    fn note_arrivals(&mut self) {
+        if let Some(group) = self.spool.take_arrivals() {
+            let full = self.arrivals.len() >= GROUPS;
+            match self.arrivals.back_mut() {
+                // A store that is locked for hours: the age of the oldest is still known.
+                Some((_, last)) if full => *last = group.1,
+                _ => self.arrivals.push_back(group),
+            }
+        }
+        self.progress.update(|s| s.since = self.arrivals.front().map(|(since, _)| *since));
+    }
+
+    fn note_ingested(&mut self) {
+        while self.arrivals.front().is_some_and(|(_, last)| *last <= self.ingested) {
+            self.arrivals.pop_front();
+        }
+        self.progress.update(|s| {
+            s.ingested = self.ingested;
+            s.since = self.arrivals.front().map(|(since, _)| *since);
+        });
     }
 
     fn unfinished_business(&self) -> Option<Duration> {
@@ -245,7 +264,7 @@ impl Writer {
         });
         self.progress.note(Duty::Ingest, &result);
         if result.is_ok() {
-            self.progress.update(|s| s.ingested = self.ingested);
+            self.note_ingested();
         }
         result.ok()
     }

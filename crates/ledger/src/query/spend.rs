@@ -139,13 +139,38 @@ impl Serialize for Flat<'_> {
 
 type Groups = BTreeMap<Vec<Option<String>>, Totals>;
 
+/// How sums are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Width {
+    /// As SQLite's 64-bit integers: it refuses to wrap.
+    Narrow,
+    /// In two halves of 32 bits, put together in 128: twice the work, and no vendor's nonsense can overflow it.
+    Wide,
+}
+
 /// Answers the query over store and spool. Errors as SQLite does.
 pub(crate) fn run(conn: &Connection, query: &SpendQuery) -> rusqlite::Result<Spend> {
+    match answer(conn, query, Width::Narrow) {
+        Err(error) if overflowed(&error) => answer(conn, query, Width::Wide),
+        other => other,
+    }
+}
+
+/// A sum did not fit: SQLite says so for a sum over rows, and makes a float of one within a row.
+fn overflowed(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::InvalidColumnType(..) => true,
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.contains("integer overflow"),
+        _ => false,
+    }
+}
+
+fn answer(conn: &Connection, query: &SpendQuery, width: Width) -> rusqlite::Result<Spend> {
     let mut groups = Groups::new();
-    collect(conn, query, &mut groups)?;
+    collect(conn, query, width, &mut groups)?;
     let total = if query.by.contains(&By::Tag(None)) {
         let mut all = Groups::new();
-        collect(conn, &SpendQuery { by: Vec::new(), ..query.clone() }, &mut all)?;
+        collect(conn, &SpendQuery { by: Vec::new(), ..query.clone() }, width, &mut all)?;
         all.into_values().next().unwrap_or_default()
     } else {
         groups.values().fold(Totals::default(), Totals::plus)
@@ -165,11 +190,12 @@ pub(crate) fn run(conn: &Connection, query: &SpendQuery) -> rusqlite::Result<Spe
     Ok(Spend { by: query.by.clone(), period: query.period, tz, rows, total })
 }
 
-fn collect(conn: &Connection, query: &SpendQuery, groups: &mut Groups) -> rusqlite::Result<()> {
+fn collect(conn: &Connection, query: &SpendQuery, width: Width, groups: &mut Groups) -> rusqlite::Result<()> {
     for schema in SCHEMAS {
-        attempts(conn, schema, query, groups)?;
-        adjustments(conn, schema, query, groups)?;
-        requests(conn, schema, query, groups)?;
+        let mut grouping = Grouping { conn, query, schema, width, groups };
+        grouping.attempts()?;
+        grouping.adjustments()?;
+        grouping.requests()?;
     }
     Ok(())
 }
@@ -194,148 +220,155 @@ fn dimensions(sql: &mut Sql, by: &[By], level: Level) -> (Vec<String>, &'static 
     (columns.collect(), join)
 }
 
-/// Runs one grouped statement and hands each row to `add`, with the sums of its group.
-fn grouped(
-    conn: &Connection,
-    query: &SpendQuery,
-    level: Level,
-    schema: &str,
-    (sums, from, only): (&str, &str, &str),
-    groups: &mut Groups,
-    add: impl Fn(&mut Totals, &mut Sums<'_>) -> rusqlite::Result<()>,
-) -> rusqlite::Result<()> {
-    let mut sql = Sql::default();
-    let (columns, join) = dimensions(&mut sql, &query.by, level);
-    let period = sql.period(query.period);
-    let filter = sql.filter(&query.filter, level, schema);
-    let count = columns.len();
-    let ordinals: Vec<String> = (1..=count).map(|n| n.to_string()).collect();
-    let group_by = if count == 0 { String::new() } else { format!(" GROUP BY {}", ordinals.join(", ")) };
-    let selected: Vec<&str> = columns.iter().map(String::as_str).chain([sums]).collect();
-    let selected = selected.join(", ");
-    let text =
-        format!("SELECT {selected} FROM {from}{join} WHERE {only} AND {period} AND {filter}{group_by}");
-    let mut statement = conn.prepare(&text)?;
-    let mut rows = statement.query(params_from_iter(sql.params))?;
-    while let Some(row) = rows.next()? {
-        let key = query.by.iter().enumerate().map(|(i, by)| label(by, row.get_ref(i)?, &query.tz));
-        let totals = groups.entry(key.collect::<rusqlite::Result<_>>()?).or_default();
-        add(totals, &mut Sums { row, next: count })?;
+/// The grouped statements of a query over one schema.
+struct Grouping<'a> {
+    conn: &'a Connection,
+    query: &'a SpendQuery,
+    schema: &'a str,
+    width: Width,
+    groups: &'a mut Groups,
+}
+
+impl Grouping<'_> {
+    /// Runs one grouped statement and hands each row to `add`, with the sums of its group.
+    fn run(
+        &mut self,
+        level: Level,
+        (sums, from, only): (&str, &str, &str),
+        add: impl Fn(&mut Totals, &mut Sums<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let mut sql = Sql::default();
+        let (columns, join) = dimensions(&mut sql, &self.query.by, level);
+        let period = sql.period(self.query.period);
+        let filter = sql.filter(&self.query.filter, level, self.schema);
+        let count = columns.len();
+        let ordinals: Vec<String> = (1..=count).map(|n| n.to_string()).collect();
+        let group_by = if count == 0 { String::new() } else { format!(" GROUP BY {}", ordinals.join(", ")) };
+        let selected: Vec<&str> = columns.iter().map(String::as_str).chain([sums]).collect();
+        let selected = selected.join(", ");
+        let text =
+            format!("SELECT {selected} FROM {from}{join} WHERE {only} AND {period} AND {filter}{group_by}");
+        let mut statement = self.conn.prepare(&text)?;
+        let mut rows = statement.query(params_from_iter(sql.params))?;
+        while let Some(row) = rows.next()? {
+            let by = self.query.by.iter().enumerate();
+            let key = by.map(|(i, by)| label(by, row.get_ref(i)?, &self.query.tz));
+            let totals = self.groups.entry(key.collect::<rusqlite::Result<_>>()?).or_default();
+            add(totals, &mut Sums { row, next: count, width: self.width })?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn attempts(&mut self) -> rusqlite::Result<()> {
+        let wide = |columns: &[&str]| self.width.sum(columns);
+        let inputs = [
+            "a.input",
+            "a.cache_read",
+            "a.cache_write_5m",
+            "a.cache_write_1h",
+            "a.input_audio",
+            "a.cache_read_audio",
+            "a.input_image",
+        ];
+        let sums = [
+            "count(*), sum(a.outcome = 'rejected'), sum(a.outcome = 'failed' AND a.seq + 1 < r.attempts)"
+                .to_owned(),
+            "sum(a.outcome IN ('failed', 'partial')), sum(a.cost_micro IS NULL)".to_owned(),
+            wide(&inputs),
+            wide(&["a.cache_read", "a.cache_read_audio"]),
+            wide(&["a.cache_write_5m", "a.cache_write_1h"]),
+            wide(&["a.output", "a.reasoning", "a.output_audio", "a.output_image"]),
+            wide(&["a.reasoning"]),
+            self.width.money("a.cost", "1"),
+            self.width.money("a.cost", "a.cost_basis = 'estimated'"),
+        ]
+        .join(", ");
+        let from = format!("{0}.attempt a JOIN {0}.request r ON r.no = a.request_no", self.schema);
+        let only = format!("a.outcome <> '{RUNNING}'");
+        self.run(Level::Attempt, (&sums, &from, &only), |totals, sums| {
+            let mut more = Totals { attempts: sums.count()?, escalated: sums.count()?, ..Totals::default() };
+            more.failovers = sums.count()?;
+            more.failed_attempts = sums.count()?;
+            more.unknown_cost = sums.count()?;
+            more.input_tokens = sums.wide()?;
+            more.cached_tokens = sums.wide()?;
+            more.cache_write_tokens = sums.wide()?;
+            more.output_tokens = sums.wide()?;
+            more.reasoning_tokens = sums.wide()?;
+            more.cost_usd = sums.money()?;
+            more.estimated_cost_usd = sums.money()?;
+            *totals = std::mem::take(totals).plus(&more);
+            Ok(())
+        })
+    }
+
+    /// Costs that became known later. One for an attempt of unknown cost makes it known.
+    fn adjustments(&mut self) -> rusqlite::Result<()> {
+        let known_now = "count(DISTINCT CASE WHEN a.cost_micro IS NULL THEN a.no END)";
+        let sums = format!("{}, {known_now}", self.width.money("j.cost", "1"));
+        let from = format!(
+            "{0}.adjustment j JOIN {0}.attempt a ON a.no = j.attempt_no JOIN {0}.request r ON r.no = a.request_no",
+            self.schema
+        );
+        let only = "j.cost_micro IS NOT NULL";
+        // Without a group, an empty sum is a row too: it adds nothing.
+        self.run(Level::Attempt, (&sums, &from, only), |totals, sums| {
+            totals.cost_usd += sums.money()?;
+            totals.unknown_cost = totals.unknown_cost.saturating_sub(sums.count()?);
+            Ok(())
+        })
+    }
+
+    fn requests(&mut self) -> rusqlite::Result<()> {
+        let sums = [
+            "count(*), sum(r.status >= 400 AND r.status <> 499), sum(r.saving_micro IS NOT NULL)",
+            &self.width.money("r.baseline", "1"),
+            &self.width.money("r.saving", "1"),
+        ]
+        .join(", ");
+        let from = format!("{}.request r", self.schema);
+        self.run(Level::Answer, (&sums, &from, not_echo(self.schema)), |totals, sums| {
+            let mut more = Totals { requests: sums.count()?, errors: sums.count()?, ..Totals::default() };
+            more.compared = sums.count()?;
+            more.baseline_usd = sums.money()?;
+            more.saving_usd = sums.money()?;
+            *totals = std::mem::take(totals).plus(&more);
+            Ok(())
+        })
+    }
 }
 
-fn attempts(
-    conn: &Connection,
-    schema: &str,
-    query: &SpendQuery,
-    groups: &mut Groups,
-) -> rusqlite::Result<()> {
-    let inputs = [
-        "a.input",
-        "a.cache_read",
-        "a.cache_write_5m",
-        "a.cache_write_1h",
-        "a.input_audio",
-        "a.cache_read_audio",
-        "a.input_image",
-    ];
-    let sums = [
-        "count(*), sum(a.outcome = 'rejected'), sum(a.outcome = 'failed' AND a.seq + 1 < r.attempts)"
-            .to_owned(),
-        "sum(a.outcome IN ('failed', 'partial')), sum(a.cost_micro IS NULL)".to_owned(),
-        wide(&inputs),
-        wide(&["a.cache_read", "a.cache_read_audio"]),
-        wide(&["a.cache_write_5m", "a.cache_write_1h"]),
-        wide(&["a.output", "a.reasoning", "a.output_audio", "a.output_image"]),
-        wide(&["a.reasoning"]),
-        money("a.cost", "1"),
-        money("a.cost", "a.cost_basis = 'estimated'"),
-    ]
-    .join(", ");
-    let from = format!("{schema}.attempt a JOIN {schema}.request r ON r.no = a.request_no");
-    let only = format!("a.outcome <> '{RUNNING}'");
-    grouped(conn, query, Level::Attempt, schema, (&sums, &from, &only), groups, |totals, sums| {
-        let mut more = Totals { attempts: sums.count()?, escalated: sums.count()?, ..Totals::default() };
-        more.failovers = sums.count()?;
-        more.failed_attempts = sums.count()?;
-        more.unknown_cost = sums.count()?;
-        more.input_tokens = sums.wide()?;
-        more.cached_tokens = sums.wide()?;
-        more.cache_write_tokens = sums.wide()?;
-        more.output_tokens = sums.wide()?;
-        more.reasoning_tokens = sums.wide()?;
-        more.cost_usd = sums.money()?;
-        more.estimated_cost_usd = sums.money()?;
-        *totals = std::mem::take(totals).plus(&more);
-        Ok(())
-    })
-}
+impl Width {
+    /// A sum over several columns: one column of the answer, or two.
+    fn sum(self, columns: &[&str]) -> String {
+        let sum = |cut: &str| {
+            let cut = columns.iter().map(|c| format!("({c}{cut})")).collect::<Vec<_>>();
+            format!("sum({})", cut.join(" + "))
+        };
+        match self {
+            Self::Narrow => sum(""),
+            Self::Wide => [sum(" >> 32"), sum(" & 4294967295")].join(", "),
+        }
+    }
 
-/// Costs that became known later. One for an attempt of unknown cost makes it known.
-fn adjustments(
-    conn: &Connection,
-    schema: &str,
-    query: &SpendQuery,
-    groups: &mut Groups,
-) -> rusqlite::Result<()> {
-    let sums =
-        format!("{}, count(DISTINCT CASE WHEN a.cost_micro IS NULL THEN a.no END)", money("j.cost", "1"));
-    let from = format!(
-        "{schema}.adjustment j JOIN {schema}.attempt a ON a.no = j.attempt_no JOIN {schema}.request r ON r.no = a.request_no"
-    );
-    let only = "j.cost_micro IS NOT NULL";
-    // Without a group, an empty sum is a row too: it adds nothing.
-    grouped(conn, query, Level::Attempt, schema, (&sums, &from, only), groups, |totals, sums| {
-        totals.cost_usd += sums.money()?;
-        totals.unknown_cost = totals.unknown_cost.saturating_sub(sums.count()?);
-        Ok(())
-    })
-}
-
-fn requests(
-    conn: &Connection,
-    schema: &str,
-    query: &SpendQuery,
-    groups: &mut Groups,
-) -> rusqlite::Result<()> {
-    let sums = [
-        "count(*), sum(r.status >= 400 AND r.status <> 499), sum(r.saving_micro IS NOT NULL)",
-        &money("r.baseline", "1"),
-        &money("r.saving", "1"),
-    ]
-    .join(", ");
-    let from = format!("{schema}.request r");
-    let only = not_echo(schema);
-    grouped(conn, query, Level::Answer, schema, (&sums, &from, only), groups, |totals, sums| {
-        let mut more = Totals { requests: sums.count()?, errors: sums.count()?, ..Totals::default() };
-        more.compared = sums.count()?;
-        more.baseline_usd = sums.money()?;
-        more.saving_usd = sums.money()?;
-        *totals = std::mem::take(totals).plus(&more);
-        Ok(())
-    })
-}
-
-/// A sum of columns as two sums of halves, which cannot overflow 64 bits before 2³¹ rows.
-fn wide(columns: &[&str]) -> String {
-    let half = |cut: &str| columns.iter().map(|c| format!("({c} {cut})")).collect::<Vec<_>>().join(" + ");
-    format!("sum({}), sum({})", half(">> 32"), half("& 4294967295"))
-}
-
-/// A sum of money where `only` holds: micro-dollars in two halves, and the rest.
-fn money(prefix: &str, only: &str) -> String {
-    let sum = |value: String| {
-        if only == "1" { format!("sum({value})") } else { format!("sum(CASE WHEN {only} THEN {value} END)") }
-    };
-    let halves = [sum(format!("{prefix}_micro >> 32")), sum(format!("{prefix}_micro & 4294967295"))];
-    format!("{}, {}", halves.join(", "), sum(format!("{prefix}_rest")))
+    /// A sum of money where `only` holds: micro-dollars, then the rest.
+    fn money(self, prefix: &str, only: &str) -> String {
+        let pick = |column: &str| {
+            if only == "1" {
+                format!("{prefix}_{column}")
+            } else {
+                format!("CASE WHEN {only} THEN {prefix}_{column} END")
+            }
+        };
+        [self.sum(&[&pick("micro")]), format!("sum({})", pick("rest"))].join(", ")
+    }
 }
 
 /// The sums of a row, read in the order of the statement. NULL, the sum over nothing, is zero.
 struct Sums<'a> {
     row: &'a Row<'a>,
     next: usize,
+    width: Width,
 }
 
 impl Sums<'_> {
@@ -349,17 +382,20 @@ impl Sums<'_> {
         Ok(u64::try_from(self.int()?).unwrap_or(0))
     }
 
-    fn halves(&mut self) -> rusqlite::Result<i128> {
+    fn sum(&mut self) -> rusqlite::Result<i128> {
         let high = self.int()?;
+        if self.width == Width::Narrow {
+            return Ok(high);
+        }
         Ok((high << 32).saturating_add(self.int()?))
     }
 
     fn wide(&mut self) -> rusqlite::Result<u64> {
-        Ok(u64::try_from(self.halves()?).unwrap_or(u64::MAX))
+        Ok(u64::try_from(self.sum()?).unwrap_or(u64::MAX))
     }
 
     fn money(&mut self) -> rusqlite::Result<Money> {
-        let micro = self.halves()?;
+        let micro = self.sum()?;
         Ok(Money::from_columns(micro, self.int()?))
     }
 }
