@@ -19,7 +19,7 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 pub(crate) const VERSION: i64 = 1;
 const _: () = assert!(matches!((MIGRATIONS.len(), VERSION), (1, 1)));
 /// Largest file that is checked whole before the first request; checking reads all of it.
-const CHECKED_AT_OPEN: u64 = 32 << 20;
+const CHECKED_AT_OPEN: u64 = 16 << 20;
 
 /// The connection that writes.
 pub(crate) struct Store {

@@ -1,5 +1,5 @@
 //! The ledger as its users see it: records in, rows out, whatever happens between.
-#![expect(clippy::unwrap_used, reason = "helpers of tests are test code")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are test code")]
 
 mod disk_limit;
 mod exports;
