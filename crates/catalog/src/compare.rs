@@ -80,10 +80,10 @@ fn compare(
     }
 }
 
-/// Prices that are listed, without those that stand in for one that is not.
+/// Prices that are listed for that very tier and bucket.
 fn listed(offer: Option<&Offer>, tier: Tier, at: Timestamp) -> Vec<ListPrice> {
     let mut prices = offer.map(|offer| offer.list_prices(tier, at)).unwrap_or_default();
-    prices.retain(|price| price.priced_as.is_none());
+    prices.retain(|price| price.priced_as.is_none() && !price.inherited);
     prices
 }
 

@@ -228,6 +228,8 @@ pub struct ListPrice {
     pub excess: bool,
     /// No source lists this bucket: it is priced like that other one, which is never too low.
     pub priced_as: Option<Bucket>,
+    /// The tier has no price of its own for it: it is the standard one.
+    pub inherited: bool,
 }
 
 /// What the catalogue knows of an offer's prices.
@@ -331,7 +333,13 @@ impl Offer {
         let Ok(rates) = self.listing.schedule.in_effect(tier, at) else { return Vec::new() };
         let list = |bucket| {
             let (ladder, priced_as): (&Ladder, _) = rates.of(bucket)?;
-            Some(ListPrice { bucket, steps: ladder.steps().collect(), excess: ladder.is_excess(), priced_as })
+            Some(ListPrice {
+                bucket,
+                steps: ladder.steps().collect(),
+                excess: ladder.is_excess(),
+                priced_as,
+                inherited: rates.is_inherited(bucket),
+            })
         };
         Bucket::ALL.into_iter().filter_map(list).collect()
     }

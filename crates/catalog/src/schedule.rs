@@ -296,6 +296,12 @@ impl<'a> Effective<'a> {
         self.parts.iter().find_map(|part| part.get(bucket))
     }
 
+    /// The tier's own rows say nothing of the bucket; the standard ones do.
+    pub(crate) fn is_inherited(&self, bucket: Bucket) -> bool {
+        let silent = self.parts.iter().take(LAYERS).all(|part| part.get(bucket).is_none());
+        silent && self.parts.iter().skip(LAYERS).any(|part| part.get(bucket).is_some())
+    }
+
     /// The price of a bucket and, where it has none of its own, the bucket whose price stands in.
     ///
     /// A stand-in is used only where it cannot be too low, or where the vendor is known to bill so:

@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod logging;
 mod place;
+mod render;
 
 use std::io::Write as _;
 use std::process::ExitCode;
