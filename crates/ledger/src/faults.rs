@@ -1,13 +1,14 @@
 //! Tests of what only a faulty disk shows: writes that fail or stop half way, at every byte.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 
-use crate::spool::{Disk, RealDisk, SegmentFile};
+use crate::spool::{Disk, RealDisk, SegmentFile, lock};
 use crate::{Ledger, Options, Unwritable, samples};
 
 /// A disk with room for so many bytes; the write that hits the end is cut short, as the kernel does.
@@ -187,4 +188,89 @@ fn an_open_request_is_carried_along_and_old_segments_go() {
     let (_ledger, recovery) = Ledger::open(dir.path(), Options::default()).unwrap();
     assert_eq!((recovery.unknown_attempts, recovery.unknown_requests), (1, 1));
     assert_eq!((count(dir.path(), "attempt"), count(dir.path(), "request")), (301, 301));
+}
+
+/// A disk that remembers what a power cut would leave, and that can be made to wait before it syncs.
+#[derive(Clone, Default)]
+struct CutDisk {
+    /// Synced bytes of each segment.
+    synced: Arc<Mutex<BTreeMap<PathBuf, u64>>>,
+    gate: Arc<Mutex<()>>,
+    waiting: Arc<AtomicBool>,
+}
+
+struct CutFile {
+    file: Arc<dyn SegmentFile>,
+    path: PathBuf,
+    length: AtomicU64,
+    disk: CutDisk,
+}
+
+impl Disk for CutDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>> {
+        let (file, path, disk) = (RealDisk.create(path)?, path.to_owned(), self.clone());
+        lock(&self.synced).insert(path.clone(), 0);
+        Ok(Arc::new(CutFile { file, path, length: AtomicU64::new(0), disk }))
+    }
+}
+
+impl SegmentFile for CutFile {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.length.fetch_add(written as u64, Ordering::SeqCst);
+        Ok(written)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.disk.waiting.store(true, Ordering::SeqCst);
+        let gate = lock(&self.disk.gate);
+        self.disk.waiting.store(false, Ordering::SeqCst);
+        let length = self.length.load(Ordering::SeqCst);
+        lock(&self.disk.synced).insert(self.path.clone(), length);
+        drop(gate);
+        Ok(())
+    }
+}
+
+/// The worst that a power cut leaves: of the spool what was synced, of the database what was checkpointed.
+fn after_power_cut(dir: &Path, disk: &CutDisk) -> tempfile::TempDir {
+    let after = tempfile::tempdir().unwrap();
+    std::fs::create_dir(after.path().join("spool")).unwrap();
+    std::fs::copy(dir.join("ledger.db"), after.path().join("ledger.db")).unwrap();
+    for (path, synced) in lock(&disk.synced).iter() {
+        if let Ok(bytes) = std::fs::read(path) {
+            let kept = &bytes[..usize::try_from(*synced).unwrap()];
+            std::fs::write(after.path().join("spool").join(path.file_name().unwrap()), kept).unwrap();
+        }
+    }
+    after
+}
+
+#[test]
+fn a_power_cut_takes_only_what_was_not_synced_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = CutDisk::default();
+    let options = Options { segment_bytes: 3000, ..Options::default() };
+    let (ledger, _) = Ledger::open_on(dir.path(), options, Box::new(disk.clone())).unwrap();
+    for round in 0..12_u64 {
+        for n in 0..20 {
+            request(&ledger, round * 100 + n).unwrap();
+        }
+        ledger.flush().unwrap();
+        // Hold the writer just before it syncs the next record: it cannot be in the middle of a checkpoint then.
+        let gate = lock(&disk.gate);
+        request(&ledger, round * 100 + 99).unwrap();
+        while !disk.waiting.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let after = after_power_cut(dir.path(), &disk);
+        drop(gate);
+        let (reopened, _) = Ledger::open(after.path(), Options::default()).unwrap();
+        reopened.close().unwrap();
+        // Everything of the rounds before was synced; of this one, what the last sync caught.
+        let rows = count(after.path(), "attempt");
+        assert!(rows >= round * 21 && rows <= round * 21 + 21, "round {round}: {rows} rows");
+        assert_eq!(count(after.path(), "request"), rows);
+    }
+    let left = std::fs::read_dir(dir.path().join("spool")).unwrap().count();
+    assert!(left < 12, "segments were deleted on the way, or the test shows nothing: {left}");
 }

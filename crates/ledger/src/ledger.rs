@@ -173,8 +173,8 @@ impl Ledger {
         }
     }
 
-    /// Blocks until everything handed in so far is in the store (an open request: in the spool). Errors when the
-    /// writer tried meanwhile and failed: it goes on trying.
+    /// Blocks until everything handed in so far is in the store (an open request: in the spool); the writer syncs the
+    /// spool to disk right after. Errors when the writer tried meanwhile and failed: it goes on trying.
     pub fn flush(&self) -> Result<(), Unwritable> {
         let Inner { spool, progress, .. } = &*self.inner;
         let ticket = spool.appended();

@@ -348,7 +348,7 @@ impl Writer {
     }
 
     fn sync(&mut self, turn: Turn) -> Result<(), String> {
-        if !turn.stop && self.synced.elapsed() < SYNC_EVERY {
+        if !turn.stop && !turn.hurry && self.synced.elapsed() < SYNC_EVERY {
             return Ok(());
         }
         self.synced = Instant::now();
