@@ -8,9 +8,12 @@
 
 mod answer;
 mod golden;
+mod refusal;
 mod request;
 mod spec;
 mod sse;
+mod support;
+mod usage;
 mod writer;
 
 use tollgate_wire as wire;
