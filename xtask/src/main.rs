@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use catalog::import::{self, Imported};
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 /// Maintenance tasks of the Tollgate workspace.
 #[derive(Parser)]
@@ -25,20 +27,20 @@ enum Task {
 #[derive(clap::Args)]
 struct Prices {
     /// genai-prices' v2 data: `data/prices.json` of the crate of that name
-    #[arg(long, value_name = "FILE", requires = "genai_version")]
+    #[arg(long, value_name = "FILE")]
     genai: Option<PathBuf>,
     /// The version that the file is from
-    #[arg(long, value_name = "VERSION")]
-    genai_version: Option<String>,
+    #[arg(long, value_name = "VERSION", default_value = "unknown")]
+    genai_version: String,
     /// `LiteLLM`'s `model_prices_and_context_window_backup.json`, unzipped from its wheel
-    #[arg(long, value_name = "FILE", requires = "litellm_version")]
+    #[arg(long, value_name = "FILE")]
     litellm: Option<PathBuf>,
     /// The version that the file is from
-    #[arg(long, value_name = "VERSION")]
-    litellm_version: Option<String>,
-    /// The day that the data describes
+    #[arg(long, value_name = "VERSION", default_value = "unknown")]
+    litellm_version: String,
+    /// The day that the data describes: when its publisher released it, or else today
     #[arg(long, value_name = "YYYY-MM-DD")]
-    date: Date,
+    date: Option<Date>,
     /// Where the snapshots go
     #[arg(long, value_name = "DIR", default_value = "crates/catalog/data/prices")]
     out: PathBuf,
@@ -55,13 +57,14 @@ fn prices(args: &Prices) -> Result<()> {
         args.genai.is_some() || args.litellm.is_some(),
         "nothing to do: give --genai FILE or --litellm FILE"
     );
-    if let (Some(file), Some(version)) = (&args.genai, &args.genai_version) {
+    let date = args.date.unwrap_or_else(|| TimeZone::UTC.to_datetime(Timestamp::now()).date());
+    if let Some(file) = &args.genai {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        write(&import::genai(&text, version, args.date)?, &args.out)?;
+        write(&import::genai(&text, &args.genai_version, date)?, &args.out)?;
     }
-    if let (Some(file), Some(version)) = (&args.litellm, &args.litellm_version) {
+    if let Some(file) = &args.litellm {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        write(&import::litellm(&text, version, args.date)?, &args.out)?;
+        write(&import::litellm(&text, &args.litellm_version, date)?, &args.out)?;
     }
     Ok(())
 }

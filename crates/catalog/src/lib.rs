@@ -3,6 +3,14 @@
 //! Pure: no clock, no network, no environment. Facts are data files in `data/`, embedded in the binary; a user's
 //! overlay (contract prices, private models) wins over them. The price of a call is computed by [`Offer::price`]
 //! from disjoint [`Usage`] buckets, exactly.
+//!
+//! | data | what | by |
+//! |---|---|---|
+//! | `data/providers/*.toml` | a host each: URL, wire, auth, quirks | hand |
+//! | `data/prices/<source>-<date>.json` | prices, capabilities, retirement dates; old ones stay | `cargo xtask prices` |
+//! | `data/prices/overlay.toml` | prices that we know better | hand, each with source and day |
+//! | `data/models/*.toml` | families, aliases, single facts | hand, each with source and day |
+//! | `data/auto.toml` | what `auto` is made from | hand, dated |
 
 mod catalogue;
 mod compare;

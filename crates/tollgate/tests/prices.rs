@@ -193,5 +193,8 @@ fn sources_that_differ_are_shown() {
     let rows = json(&tollgate(home.path(), &["prices", "check", "--json"]));
     let rows = rows.as_array().expect("rows");
     assert!(rows.iter().all(|row| row["before"] != row["after"] && !row["before"].is_null()));
-    assert!(rows.iter().any(|row| row["target"] == "anthropic/claude-sonnet-4-5"), "a bracket that one source lacks");
+    assert!(
+        rows.iter().any(|row| row["target"] == "anthropic/claude-sonnet-4-5"),
+        "a bracket that one source lacks"
+    );
 }
