@@ -10,7 +10,7 @@ use tollgate_tests::{Server, Stack, bounded, setup, spec};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heavy_readers_who_do_not_read_cost_a_bounded_amount_of_memory() {
-    const READERS: usize = 200;
+    const READERS: usize = 100;
     // Row 11: at most 256 KiB a stream.
     const ALLOWED_KIB: u64 = 256 * READERS as u64;
     let sim = Sim::start(VendorSpec {
