@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use tokio::task::LocalSet;
 
-use measure::{Figures, Rig};
+use measure::{Figures, Part, Rig};
 use subject::Kind;
 
 /// Measures the gateway against nginx.
@@ -42,6 +42,12 @@ struct Args {
     /// Leave the gateway out
     #[arg(long)]
     no_gateway: bool,
+    /// Leave nginx out: no ratios, but all the time for a profiler
+    #[arg(long)]
+    no_nginx: bool,
+    /// Measure these only
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
 }
 
 fn main() -> Result<()> {
@@ -60,7 +66,7 @@ async fn run(args: Args) -> Result<()> {
     let seen = mock::Seen::default();
     tokio::task::spawn_local(mock::serve(listener, clock, seen.clone()));
 
-    let mut kinds = vec![Kind::Nginx];
+    let mut kinds = if args.no_nginx { Vec::new() } else { vec![Kind::Nginx] };
     kinds.extend(args.bare.then_some(Kind::Bare));
     kinds.extend((!args.no_gateway).then_some(Kind::Gateway));
     let binaries = match args.binaries {
@@ -73,6 +79,7 @@ async fn run(args: Args) -> Result<()> {
         upstream,
         time: Duration::from_secs_f64(args.seconds),
         streams: args.streams,
+        only: args.only,
         folder: folder.path().to_owned(),
         binaries,
     };

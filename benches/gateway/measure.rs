@@ -22,6 +22,17 @@ const TIMED: usize = 50;
 const PACE: Duration = Duration::from_millis(1);
 const STREAM_PACE: Duration = Duration::from_millis(5);
 
+/// One measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    Request,
+    Chunk,
+    Latency,
+    First,
+    Transit,
+    Idle,
+}
+
 /// What all rounds share.
 pub struct Rig {
     pub clock: Instant,
@@ -29,6 +40,8 @@ pub struct Rig {
     pub upstream: SocketAddr,
     pub time: Duration,
     pub streams: usize,
+    /// Empty: all.
+    pub only: Vec<Part>,
     pub folder: PathBuf,
     pub binaries: PathBuf,
 }
@@ -86,17 +99,32 @@ impl Rig {
         figures.first_answer.push(subject.first_answer.as_secs_f64() * 1e3);
         figures.idle_rss.push(mib(subject.process.rss()?));
 
-        self.saturate(figures, &subject, &whole).await?;
-        if figures.kind == Kind::Gateway {
-            figures.ledgers.push(ledger::settle(&subject, self.seen.requests.get() - before).await?);
+        let asked = |part| self.only.is_empty() || self.only.contains(&part);
+        if asked(Part::Request) {
+            self.saturate(figures, &subject, &whole).await?;
+            self.ledger(figures, &subject, before).await?;
         }
-        self.burst(figures, &subject, &streamed("bench-burst")).await?;
-        self.latency(figures, &subject, &whole).await?;
-        self.first_chunk(figures, &subject, &streamed("bench-first")).await?;
-        self.transit(figures, &subject, &streamed("bench-timed")).await?;
-        self.idle(figures, &subject, &streamed("bench-idle")).await?;
+        if asked(Part::Chunk) {
+            self.burst(figures, &subject, &streamed("bench-burst")).await?;
+        }
+        if asked(Part::Latency) {
+            self.latency(figures, &subject, &whole).await?;
+        }
+        if asked(Part::First) {
+            self.first_chunk(figures, &subject, &streamed("bench-first")).await?;
+        }
+        if asked(Part::Transit) {
+            self.transit(figures, &subject, &streamed("bench-timed")).await?;
+        }
+        if asked(Part::Idle) {
+            self.idle(figures, &subject, &streamed("bench-idle")).await?;
+        }
+        self.ledger(figures, &subject, before).await
+    }
+
+    async fn ledger(&self, figures: &mut Figures, subject: &Subject, before: u64) -> Result<()> {
         if figures.kind == Kind::Gateway {
-            figures.ledgers.push(ledger::settle(&subject, self.seen.requests.get() - before).await?);
+            figures.ledgers.push(ledger::settle(subject, self.seen.requests.get() - before).await?);
         }
         Ok(())
     }

@@ -96,7 +96,8 @@ impl Upstream {
                 outcome => return outcome.map_err(|(error, _)| error),
             }
         }
-        let connection = self.open(host, timeouts.connect).await?;
+        // Boxed: rare, and large beside an exchange.
+        let connection = Box::pin(self.open(host, timeouts.connect)).await?;
         exchange(connection, home(), &mut request, timeouts.first_byte).await.map_err(|(error, _)| error)
     }
 

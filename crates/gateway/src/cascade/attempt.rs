@@ -136,7 +136,8 @@ impl Call {
         let is_sse = reply.headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
         let is_sse = is_sse.is_some_and(|v| v.starts_with("text/event-stream"));
         if self.request.view.stream && is_sse {
-            return self.read_stream(meter, reply.body, dropped, gate, started).await;
+            // Boxed: whole answers do not carry the room that a held stream needs.
+            return Box::pin(self.read_stream(meter, reply.body, dropped, gate, started)).await;
         }
         let body = match timeout_at(self.deadline, reply.body.collect(self.config.limits.answer_bytes)).await
         {

@@ -96,8 +96,10 @@ impl Gauge {
         if self.head_since.load(Relaxed) == 0 {
             self.head_since.store(self.millis() + 1, Relaxed);
         }
+        // The body that came along is of no interest, and a copy of it would be a large allocation.
+        let end = memchr::memmem::find(bytes, b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = KEPT.saturating_sub(head.len()).min(bytes.len());
+        let room = KEPT.saturating_sub(head.len()).min(end);
         head.extend_from_slice(bytes.get(..room).unwrap_or_default());
     }
 

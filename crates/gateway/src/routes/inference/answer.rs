@@ -27,7 +27,8 @@ pub(super) async fn answer(
         let headers = stream_headers(told(&call), &[]);
         return Ok(response(headers, Body::Early(Box::new(EarlyStream::new(call, plan, door)))));
     }
-    let answered = run(&mut call, &plan).await?;
+    // Boxed: every level above would otherwise carry, and move, the whole attempt engine inside its own future.
+    let answered = Box::pin(run(&mut call, &plan)).await?;
     let mut headers = told(&call);
     call.meter.first_byte();
     match answered {
