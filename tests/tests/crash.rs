@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sim::{ModelSpec, Sim, Timing, VendorSpec};
 use tempfile::TempDir;
-use tollgate_tests::{Client, Server, all_requests, bounded, setup, spec};
+use tollgate_tests::{Client, Server, all_requests, bounded, poll, setup, spec};
 
 const MODELS: &str = "[models.m]\ntargets = [\"vendor/priced\"]\n";
 
@@ -26,18 +28,21 @@ fn asks(tokens: u64) -> Value {
 }
 
 /// Opens streams and reads them in tasks of their own until they end or break. Each task returns its payloads.
+/// `begun` goes up with each whose answer has begun.
 fn open_streams(
     client: &Client,
     count: usize,
     tokens: u64,
+    begun: &Arc<AtomicUsize>,
 ) -> Vec<tokio::task::JoinHandle<Option<Vec<String>>>> {
     (0..count)
         .map(|_| {
-            let client = client.clone();
+            let (client, begun) = (client.clone(), Arc::clone(begun));
             tokio::spawn(async move {
                 // A server that is killed before it answers makes the client panic: no payloads then.
                 let reading = tokio::spawn(async move {
                     let mut reader = client.stream("/v1/chat/completions", &asks(tokens)).await;
+                    begun.fetch_add(1, Ordering::Relaxed);
                     reader.data().await
                 });
                 reading.await.ok()
@@ -71,12 +76,9 @@ async fn heavy_kill_9_during_200_streams_loses_nothing() {
     let dir = TempDir::new().expect("a folder");
     let config = setup::write(dir.path(), &[&sim], MODELS, &[]);
     let server = Server::start(&config, &dir.path().join("data"));
-    let streams = open_streams(&server.client(), STREAMS, 4_000);
-    bounded(
-        "all streams",
-        sim.wait_until(|stats| stats.open == STREAMS as u64 && stats.bytes_out > 200_000),
-    )
-    .await;
+    let begun = Arc::<AtomicUsize>::default();
+    let streams = open_streams(&server.client(), STREAMS, 4_000, &begun);
+    poll("all streams", async || (begun.load(Ordering::Relaxed) == STREAMS).then_some(())).await;
     server.kill();
     for stream in streams {
         let data = stream.await.expect("a reader").expect("it had begun");
@@ -105,7 +107,7 @@ async fn heavy_kill_9_at_any_point_loses_and_doubles_nothing() {
     for _ in 0..kills {
         let server = Server::start(&config, &data);
         let before = sim.stats();
-        let streams = open_streams(&server.client(), STREAMS, 200);
+        let streams = open_streams(&server.client(), STREAMS, 200, &Arc::default());
         // Bytes that the vendor has sent since the start: anything from none to nearly all of it.
         let (calls, bytes) =
             (before.calls + random.u64(1..=STREAMS as u64), before.bytes_out + random.u64(0..200_000));
@@ -132,7 +134,7 @@ async fn heavy_sigterm_lets_open_streams_end() {
     let (config, data) = (setup::write(dir.path(), &[&sim], MODELS, &[]), dir.path().join("data"));
     let server = Server::start(&config, &data);
     let client = server.client();
-    let streams = open_streams(&client, STREAMS, 1_000);
+    let streams = open_streams(&client, STREAMS, 1_000, &Arc::default());
     bounded("all streams", sim.wait_until(|stats| stats.open == STREAMS as u64)).await;
     server.signal("TERM");
     for stream in streams {
