@@ -173,6 +173,14 @@ default = "cheep"
 }
 
 #[test]
+fn an_unknown_key_is_told_the_known_ones() {
+    let found = mistakes("[ledger]\nzzzzzzzzzz = 1\n[providers.together]\nyyyyyyyyyy = 1");
+    assert_eq!(found[0], "2: unknown key `zzzzzzzzzz` in `[ledger]` (known here: when_unwritable)");
+    let hint = "known here: wire, allow_private, base_url, api_key, auth, quirks, endpoints";
+    assert_eq!(found[1], format!("4: unknown key `yyyyyyyyyy` in `[providers.together]` ({hint})"));
+}
+
+#[test]
 fn syntax_mistakes_are_reported_together() {
     let found = mistakes("listen = \n[limits]\nbody_bytes = = 3\n");
     assert_eq!(found.len(), 2, "{found:#?}");

@@ -115,7 +115,13 @@ fn the_vendors_own_words_for_a_refusal_count() {
 #[test]
 fn loops_are_found_and_lists_are_not() {
     let whole = |text: &str| verdict(&route(vec![Check::Repetition]), true, text, Some("stop"));
+    // 64 different words: the longest run that is looked for.
+    let paragraph =
+        (0..64_u8).map(|i| format!("{}{} ", (b'a' + i % 26) as char, "x".repeat(usize::from(i / 26))));
+    let paragraph = paragraph.collect::<Vec<_>>().concat();
+    assert_eq!(whole(&paragraph.repeat(4)), Verdict::Release);
     for text in [
+        paragraph.repeat(5),
         "the ".repeat(24),
         "and so it is, ".repeat(10),
         format!("Fine so far. {}", "This sentence has exactly seven words. ".repeat(5)),

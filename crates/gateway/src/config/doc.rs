@@ -74,17 +74,23 @@ pub(super) struct Section<'t> {
     /// Its place.
     pub(super) span: Range<usize>,
     table: &'t DeTable<'t>,
+    /// Keys that were asked for.
     known: RefCell<Vec<&'static str>>,
+    /// Keys that we know of and do not enforce.
+    refused: RefCell<Vec<&'static str>>,
 }
 
 impl<'t> Section<'t> {
     pub(super) fn new(doc: &'t Doc<'t>, name: String, span: Range<usize>, table: &'t DeTable<'t>) -> Self {
-        Self { doc, name, span, table, known: RefCell::default() }
+        Self { doc, name, span, table, known: RefCell::default(), refused: RefCell::default() }
     }
 
     /// The value of a key, if present.
     pub(super) fn get(&self, key: &'static str) -> Option<Value<'t>> {
-        self.known.borrow_mut().push(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
         self.table.get(key)
     }
 
@@ -100,17 +106,18 @@ impl<'t> Section<'t> {
 
     /// A key that we know of and that this build does not enforce.
     pub(super) fn refuse(&self, key: &'static str, feature: &str) {
-        if self.get(key).is_some() {
+        self.refused.borrow_mut().push(key);
+        if self.table.contains_key(key) {
             self.doc.error(self.place(key), format!("`{key}` needs {feature}: not in this build"), None);
         }
     }
 
     /// Reports the keys that nobody took.
     pub(super) fn finish(self) {
-        let known = self.known.into_inner();
+        let (known, refused) = (self.known.into_inner(), self.refused.into_inner());
         for (key, _) in self.table {
             let name = key.get_ref().as_ref();
-            if known.contains(&name) {
+            if known.contains(&name) || refused.contains(&name) {
                 continue;
             }
             let near = nearest(name, known.iter().copied(), 1);

@@ -15,21 +15,32 @@ const SAME_CHAR: u32 = 160;
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Word {
-    hash: u64,
-    /// All letters. Rows of numbers repeat for good reasons.
-    letters: bool,
+/// By period, the longest first: words in a row that must equal those one period before.
+const NEEDED: [u32; PERIODS] = needed();
+
+#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "at compile time")]
+const fn needed() -> [u32; PERIODS] {
+    let mut all = [0; PERIODS];
+    let mut at = 0;
+    while at < PERIODS {
+        let period = (PERIODS - at) as u32;
+        let times = if WORDS.div_ceil(period) > TIMES { WORDS.div_ceil(period) } else { TIMES };
+        all[at] = period * (times - 1);
+        at += 1;
+    }
+    all
 }
 
 /// Reads an answer character by character.
 #[derive(Clone, Debug)]
 pub(super) struct Repetition {
-    /// The last words, the newest at `at - 1`.
-    words: [Word; PERIODS],
+    /// Hashes of the last words, twice: `at..at + PERIODS` is all of them in order, the oldest first.
+    words: [u64; 2 * PERIODS],
     at: usize,
-    /// By period: how many words in a row equalled the word that many places before.
+    /// By period, the longest first: how many words in a row equalled the word one period before.
     equal: [u32; PERIODS],
+    /// Which of the last words are all letters; the newest in the lowest bit. Rows of numbers repeat for good reasons.
+    lettered: u64,
     /// The word being read.
     hash: u64,
     open: bool,
@@ -41,9 +52,10 @@ pub(super) struct Repetition {
 impl Default for Repetition {
     fn default() -> Self {
         Self {
-            words: [Word::default(); PERIODS],
+            words: [0; 2 * PERIODS],
             at: 0,
             equal: [0; PERIODS],
+            lettered: 0,
             hash: FNV_OFFSET,
             open: false,
             letters: true,
@@ -92,22 +104,28 @@ impl Repetition {
         if !std::mem::take(&mut self.open) {
             return false;
         }
-        let hash = std::mem::replace(&mut self.hash, FNV_OFFSET);
-        let word = Word { hash, letters: std::mem::replace(&mut self.letters, true) };
-        let mut found = false;
-        let mut letters = false;
-        for (period, equal) in (1_u32..).zip(&mut self.equal) {
-            let back = (self.at + PERIODS - period as usize) % PERIODS;
-            let before = self.words.get(back).copied().unwrap_or_default();
-            *equal = if before == word { *equal + 1 } else { 0 };
-            letters |= before.letters;
-            let times = TIMES.max(WORDS.div_ceil(period));
-            found |= letters && *equal >= period * (times - 1);
+        let word = std::mem::replace(&mut self.hash, FNV_OFFSET);
+        let lettered = std::mem::replace(&mut self.letters, true);
+        let mut enough = false;
+        let before = self.words.get(self.at..).unwrap_or_default();
+        for ((equal, before), needed) in self.equal.iter_mut().zip(before).zip(&NEEDED) {
+            *equal = if *before == word { *equal + 1 } else { 0 };
+            enough |= *equal >= *needed;
         }
-        if let Some(slot) = self.words.get_mut(self.at) {
-            *slot = word;
+        for slot in [self.at, self.at + PERIODS] {
+            if let Some(slot) = self.words.get_mut(slot) {
+                *slot = word;
+            }
         }
         self.at = (self.at + 1) % PERIODS;
-        found
+        self.lettered = (self.lettered << 1) | u64::from(lettered);
+        enough && self.has_letters()
+    }
+
+    /// Is there a word of letters in one of the runs that have come often enough?
+    fn has_letters(&self) -> bool {
+        let runs = self.equal.iter().zip(&NEEDED).enumerate().filter(|(_, (equal, needed))| equal >= needed);
+        // The run at index i is PERIODS - i words long: i bits of the mask lie outside it.
+        runs.into_iter().any(|(index, _)| self.lettered << index != 0)
     }
 }
