@@ -19,3 +19,4 @@ mod reload;
 mod sdk_programs;
 mod spec;
 mod telemetry;
+mod wires;
