@@ -14,7 +14,7 @@ mod stack;
 pub use client::{Client, Reply, SseEvent, SseReader};
 pub use sdk::{Report, Sdk, Seen};
 pub use server::Server;
-pub use stack::{Stack, all_requests};
+pub use stack::{ADMIN_TOKEN, Stack, all_requests};
 
 /// How long anything may take before a test fails instead of hanging.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

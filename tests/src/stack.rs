@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 
 use crate::{Client, poll, server, setup};
 
-const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
+/// The admin token of every [`Stack`].
+pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
 
 /// A gateway on a free port, its vendors, its folder. Dropping it ends everything.
 pub struct Stack {

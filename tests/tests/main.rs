@@ -1,6 +1,7 @@
 //! All whole-system tests in one program: one a file would link the same gateway again and again.
 
 mod answers;
+mod api;
 mod bad_input;
 mod browser;
 mod clients;
@@ -16,6 +17,7 @@ mod leaks;
 mod money;
 mod pressure;
 mod reload;
+mod routes;
 mod sdk_programs;
 mod spec;
 mod telemetry;

@@ -80,8 +80,14 @@ fn with(mut usage: Usage, bucket: Bucket, units: u64) -> Usage {
     usage
 }
 
+/// 10^5 unless `PROPTEST_CASES` says otherwise (`just soak` raises it).
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100_000);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(cases())]
 
     /// LAW 2: the total is the sum of its lines, a line is units × rate, and every unit is on exactly one line.
     #[test]

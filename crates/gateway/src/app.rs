@@ -36,8 +36,6 @@ pub struct App {
     pub data_dir: PathBuf,
     /// What every page says at its top, e.g. that all vendors are simulated.
     pub notice: OnceLock<&'static str>,
-    /// When the process started.
-    pub started_at: Timestamp,
 }
 
 /// A fresh id: a ULID, ordered by time. Ids name rows and are no secrets, so a fast generator is enough.

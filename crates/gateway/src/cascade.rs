@@ -257,10 +257,7 @@ impl StepFailed {
     /// What `x-tollgate-reason: failover:…` names: the status, else the kind.
     fn word(&self) -> String {
         match (&self.error, &self.unsupported) {
-            (Some(UpstreamError { status: Some(status), kind, .. }), _) if *status != 200 => {
-                let _ = kind;
-                status.to_string()
-            }
+            (Some(UpstreamError { status: Some(status), .. }), _) if *status != 200 => status.to_string(),
             (Some(error), _) => error.kind.as_str().to_owned(),
             (None, Some(_)) => "unsupported".to_owned(),
             (None, None) => "open".to_owned(),

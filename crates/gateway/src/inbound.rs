@@ -1,8 +1,11 @@
 //! What a request must pass before its body is read: who may ask, and that no web page is asking through a browser
 //! (interface §4).
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, request::Parts};
 use subtle::ConstantTimeEq as _;
 
@@ -108,7 +111,7 @@ pub fn authenticate(
     peer: SocketAddr,
 ) -> Result<Caller, Refusal> {
     let token = presented(headers);
-    if let Some(token) = token
+    if let Some(token) = &token
         && is_admin(app, token)
     {
         return Ok(Caller::Admin);
@@ -128,7 +131,7 @@ pub fn authenticate(
         let message = "this API key is unknown or revoked";
         Refusal::door(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     };
-    config.key_name(token).map(|name| Caller::Key(name.to_owned())).ok_or_else(unknown)
+    config.key_name(&token).map(|name| Caller::Key(name.to_owned())).ok_or_else(unknown)
 }
 
 /// Compares with the admin token in constant time.
@@ -136,13 +139,23 @@ fn is_admin(app: &App, token: &str) -> bool {
     !app.admin_token.is_empty() && bool::from(token.as_bytes().ct_eq(app.admin_token.as_bytes()))
 }
 
-/// The bearer token, else `x-api-key`, else the password of basic authentication (browsers on the dashboard).
-fn presented(headers: &HeaderMap) -> Option<&str> {
-    let bearer = text(headers, &header::AUTHORIZATION).and_then(|value| {
+/// The bearer token or the password of basic authentication (browsers on the dashboard), else `x-api-key`.
+fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let authorization = text(headers, &header::AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        match scheme {
+            s if s.eq_ignore_ascii_case("bearer") => Some(Cow::Borrowed(token.trim())),
+            s if s.eq_ignore_ascii_case("basic") => password(token.trim()).map(Cow::Owned),
+            _ => None,
+        }
     });
-    bearer.or_else(|| text(headers, &HeaderName::from_static("x-api-key")))
+    authorization.or_else(|| text(headers, &HeaderName::from_static("x-api-key")).map(Cow::Borrowed))
+}
+
+/// The password in basic credentials (RFC 7617); the user name is not looked at.
+fn password(credentials: &str) -> Option<String> {
+    let pair = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 /// A header as text.

@@ -99,7 +99,7 @@ pub struct AttemptStart {
     /// The tier that the client asked for.
     pub tier: Tier,
     /// The catalogue's version.
-    pub catalogue_version: Arc<str>,
+    pub catalogue_version: String,
 }
 
 impl AttemptMeter {
@@ -122,7 +122,7 @@ impl AttemptMeter {
             started_at,
             estimate: start.estimate,
             estimated_cost: start.target.offer.price(&start.estimate, &context).total(),
-            catalogue_version: start.catalogue_version.to_string(),
+            catalogue_version: start.catalogue_version,
         };
         let meter = Self {
             app: Arc::clone(app),
@@ -224,6 +224,9 @@ impl AttemptMeter {
     }
 
     fn trace(&self, outcome: Outcome, ending: &Ending, error: Option<&UpstreamError>, closed: &Closed) {
+        if !self.app.telemetry.is_on() {
+            return;
+        }
         let seconds = |us: u64| std::time::Duration::from_micros(us).as_secs_f64();
         self.app.telemetry.attempt(
             &self.tally.span,
@@ -355,7 +358,7 @@ impl RequestMeter {
         }
         let target = self.answered.as_ref();
         self.app.metrics.in_flight(-1);
-        self.app.metrics.request(&self.open, target.map(|t| t.id.as_str()), status, micros(self.started));
+        self.app.metrics.request(&self.open, status, micros(self.started));
         let traced = telemetry::Request {
             route: self.open.route.as_deref(),
             reason: &self.reason,

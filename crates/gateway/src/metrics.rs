@@ -172,7 +172,7 @@ impl Metrics {
     }
 
     /// A request ended.
-    pub fn request(&self, open: &RequestOpen, _answered: Option<&str>, status: u16, duration_us: u64) {
+    pub fn request(&self, open: &RequestOpen, status: u16, duration_us: u64) {
         let route = open.route.clone().unwrap_or_else(|| "pinned".to_owned());
         let stream = if open.stream { "true" } else { "false" };
         let labels = RequestLabels { route: route.clone(), op: open.op, stream, status };

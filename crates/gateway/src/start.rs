@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use ledger::Ledger;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -72,7 +71,6 @@ pub fn start(options: StartOptions) -> Result<Running, StartError> {
         admin_token: options.admin_token,
         data_dir: options.data_dir,
         notice: OnceLock::new(),
-        started_at: Timestamp::now(),
     });
     let api = api::router(Arc::clone(&app));
     let service = Service::new(Arc::clone(&app), api);

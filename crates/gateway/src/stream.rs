@@ -97,9 +97,10 @@ pub struct AnswerStream {
     on_end: Option<OnEnd>,
 }
 
-/// Silence after which a comment goes out, so that proxies and SDKs between here and the client do not take long thinking
-/// for a dead connection (field notes §2.29).
-const QUIET: std::time::Duration = std::time::Duration::from_secs(15);
+/// How often a silent stream is looked at. A whole period without output sends a comment, so it comes after one to two
+/// periods (10 to 20 s) of silence: proxies and SDKs between here and the client do not take long thinking for a dead
+/// connection (field notes §2.29).
+const QUIET: std::time::Duration = std::time::Duration::from_secs(10);
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
 /// Called once with the ending of a complete stream (affinity).

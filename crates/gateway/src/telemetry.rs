@@ -85,6 +85,11 @@ impl Telemetry {
         Ok(Self { exporter })
     }
 
+    /// Something is exported: what would only be thrown away need not be made.
+    pub fn is_on(&self) -> bool {
+        self.exporter.is_some()
+    }
+
     /// Opens the span of a request, under the caller's `traceparent` if it sent one.
     pub fn request(&self, op: &'static str, headers: &http::HeaderMap) -> Span {
         Span { context: self.exporter.as_ref().map(|e| e.request(op, headers)) }
@@ -123,6 +128,11 @@ impl Telemetry {
     /// Built without the feature: an error if `[telemetry]` is there.
     pub fn start(options: Option<&config::Telemetry>) -> Result<Self, TelemetryError> {
         if options.is_some() { Err(TelemetryError::NotInBuild) } else { Ok(Self::default()) }
+    }
+
+    /// Never.
+    pub fn is_on(&self) -> bool {
+        false
     }
 
     /// Nothing.

@@ -78,7 +78,7 @@ impl Call {
                 seq: self.meter.attempts,
                 estimate: self.expected_usage(),
                 tier: self.tier,
-                catalogue_version: Arc::from(self.config.catalogue.version()),
+                catalogue_version: self.config.catalogue.version().to_owned(),
             },
         );
         // Counted from here: a client that hangs up while the intent is written leaves a whole request behind.

@@ -67,8 +67,9 @@ async fn serve(
     data_dir: &Path,
 ) -> anyhow::Result<ExitCode> {
     let config = store.load();
-    let listen = guarded(&config, args.listen)?;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
     let running = gateway::start(gateway::StartOptions {
         config: Arc::clone(&store),
         ledger,
@@ -86,17 +87,6 @@ async fn serve(
         tracing::warn!(connections = drained.aborted, "cut after the grace period");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A public address without keys is refused, whether the config or the flag names it.
-fn guarded(config: &Config, flag: Option<SocketAddr>) -> anyhow::Result<SocketAddr> {
-    let listen = flag.unwrap_or(config.listen);
-    anyhow::ensure!(
-        listen.ip().is_loopback() || !config.keys.is_empty(),
-        "{listen} is a public address and no client keys are configured: anyone could spend your money\n    \
-         hint: `tollgate keys create NAME`, or listen on 127.0.0.1",
-    );
-    Ok(listen)
 }
 
 /// Addresses, vendors found, where the data lies, and a request to try.
@@ -142,18 +132,4 @@ async fn stopped() -> anyhow::Result<()> {
         result = tokio::signal::ctrl_c() => result?,
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_public_address_needs_keys() {
-        let config =
-            Config::from_toml("[providers.openai]\napi_key = \"sk-test-0123456789abcdef\"\n").unwrap();
-        let public: SocketAddr = "0.0.0.0:4000".parse().unwrap();
-        assert!(guarded(&config, Some(public)).unwrap_err().to_string().contains("keys create"));
-        assert!(guarded(&config, None).unwrap().ip().is_loopback());
-    }
 }

@@ -9,6 +9,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+/// What every id that carries a signature holds.
+pub(crate) const MARK: &str = "__thought";
 const PLAIN: &str = "__thought__";
 const WRAPPED: &str = "__thoughtx__";
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::message::SIGNATURES;
+use crate::chat::thought_id;
 use crate::json::{Cursor, Kind, Malformed, Text, write_string};
 use crate::{Endpoint, Op, Request};
 
@@ -48,8 +49,8 @@ pub(super) fn body(request: &Request, to: &Endpoint<'_>) -> (Vec<Bytes>, Vec<Str
         edits.extend(spans.developer_roles.iter().map(|span| (span.clone(), b"\"system\"".to_vec())));
     }
     let mut dropped = Vec::new();
-    if to.moved && request.op == Op::Chat {
-        strip_signatures(&request.raw, &mut edits, &mut dropped);
+    if (request.view.bound || to.moved) && request.op == Op::Chat {
+        strip_foreign(&request.raw, to.moved, &mut edits, &mut dropped);
     }
     edits.sort_by_key(|(span, _)| span.start);
     (splice(&request.raw, &edits), dropped)
@@ -75,10 +76,14 @@ fn ask_for_usage(request: &Request, model: &mut Vec<u8>, edits: &mut Vec<Edit>) 
     }
 }
 
-/// Takes another vendor's signatures and reasoning out of the messages: it would refuse or misread them.
-fn strip_signatures(body: &Bytes, edits: &mut Vec<Edit>, dropped: &mut Vec<String>) {
+/// Takes another vendor's signatures out of the messages: this one would refuse or misread them. Those that Gemini left in
+/// the ids of tool calls are of no use here wherever the conversation comes from, and make ids longer than OpenAI takes;
+/// fields of signatures and reasoning go when the conversation has moved.
+fn strip_foreign(body: &Bytes, moved: bool, edits: &mut Vec<Edit>, dropped: &mut Vec<String>) {
     let may_have = |field: &&str| memchr::memmem::find(body, field.as_bytes()).is_some();
-    if !SIGNATURES.iter().chain(&REASONING).any(may_have) {
+    let sealed = may_have(&thought_id::MARK);
+    let signed = moved && SIGNATURES.iter().chain(&REASONING).any(may_have);
+    if !sealed && !signed {
         return;
     }
     let Ok(text) = std::str::from_utf8(body) else { return };
@@ -91,12 +96,17 @@ fn strip_signatures(body: &Bytes, edits: &mut Vec<Edit>, dropped: &mut Vec<Strin
             let mut members = Members::default();
             message.object(|value, key| {
                 let name = key.decode();
-                let strip = SIGNATURES.contains(&&*name) || REASONING.contains(&&*name);
+                let strip = moved && (SIGNATURES.contains(&&*name) || REASONING.contains(&&*name));
                 if strip {
                     dropped.push(format!("messages[{index}].{name}"));
                 }
                 if name == "tool_calls" && value.kind()? == Kind::Array {
-                    let end = strip_tool_calls(value, index, edits, dropped)?;
+                    let end = strip_tool_calls(value, (index, moved), edits, dropped)?;
+                    members.keep(key.span().start, end, edits);
+                    return Ok(());
+                }
+                if name == "tool_call_id" && value.kind()? == Kind::String {
+                    let (end, _) = bare_id(value, edits)?;
                     members.keep(key.span().start, end, edits);
                     return Ok(());
                 }
@@ -109,10 +119,23 @@ fn strip_signatures(body: &Bytes, edits: &mut Vec<Edit>, dropped: &mut Vec<Strin
     });
 }
 
-/// Gemini's signature travels inside a tool call (`extra_content`). Returns where the array ends.
+/// Replaces an id that carries a signature by the bare one. Returns where it ends, and whether it carried one.
+fn bare_id(value: &mut Cursor<'_>, edits: &mut Vec<Edit>) -> Result<(usize, bool), Malformed> {
+    let text = value.string()?;
+    let id = text.decode();
+    let (bare, signature) = thought_id::split(&id);
+    if signature.is_some() {
+        let mut quoted = Vec::with_capacity(bare.len() + 2);
+        write_string(bare, &mut quoted);
+        edits.push((text.span(), quoted));
+    }
+    Ok((text.span().end, signature.is_some()))
+}
+
+/// Gemini's signature travels inside a tool call, in `extra_content` or in the id. Returns where the array ends.
 fn strip_tool_calls(
     calls: &mut Cursor<'_>,
-    message: usize,
+    (message, moved): (usize, bool),
     edits: &mut Vec<Edit>,
     dropped: &mut Vec<String>,
 ) -> Result<usize, Malformed> {
@@ -122,7 +145,16 @@ fn strip_tool_calls(
         }
         let mut members = Members::default();
         call.object(|value, key| {
-            let strip = SIGNATURES.contains(&&*key.decode());
+            let name = key.decode();
+            if name == "id" && value.kind()? == Kind::String {
+                let (end, signed) = bare_id(value, edits)?;
+                if signed {
+                    dropped.push(format!("messages[{message}].tool_calls[{index}].thought_signature"));
+                }
+                members.keep(key.span().start, end, edits);
+                return Ok(());
+            }
+            let strip = moved && SIGNATURES.contains(&&*name);
             if strip {
                 dropped.push(format!("messages[{message}].tool_calls[{index}].{}", key.decode()));
             }

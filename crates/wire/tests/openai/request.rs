@@ -144,6 +144,29 @@ fn fn2_13_signatures_stay_home_when_the_conversation_moves() {
 }
 
 #[test]
+fn fn2_13_a_signature_in_an_id_does_not_reach_another_vendor() {
+    let id = format!("call_1__thought__{}", "QUJD".repeat(40));
+    let body = format!(
+        r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}},{{"role":"assistant","tool_calls":[{{"id":"{id}","type":"function","function":{{"name":"f","arguments":"{{}}"}}}}]}},{{"role":"tool","tool_call_id":"{id}","content":"4.50"}}]}}"#
+    );
+    let request = chat(&body);
+    // Not only when it is known to have moved: a restart forgets where a conversation began.
+    for moved in [false, true] {
+        let (sent, dropped) = sent_with(&request, &Quirks::default(), moved);
+        assert_eq!(
+            sent,
+            body.replace(&id, "call_1").replace(r#""model":"m""#, r#""model":"vendor/model-1""#)
+        );
+        assert_eq!(dropped, ["messages[1].tool_calls[0].thought_signature"]);
+    }
+    // An id that only looks like ours passes as it came.
+    let body = body.replace(&id, "a__thought__???");
+    let (sent, dropped) = sent_with(&chat(&body), &Quirks::default(), true);
+    assert_eq!(sent, body.replace(r#""model":"m""#, r#""model":"vendor/model-1""#));
+    assert!(dropped.is_empty(), "{dropped:?}");
+}
+
+#[test]
 fn another_dialect_is_refused_and_named() {
     let mut request = chat(r#"{"model":"a","messages":[{"role":"user","content":"hi"}]}"#);
     request.dialect = Dialect::Anthropic;
