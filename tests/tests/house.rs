@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Our crates from the bottom up, each with those of ours that it may name.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("tollgate-catalog", &[]),
     ("tollgate-wire", &["tollgate-catalog"]),
     ("tollgate-router", &["tollgate-catalog"]),
     ("tollgate-ledger", &["tollgate-catalog"]),
-    ("tollgate-gateway", &["tollgate-catalog", "tollgate-wire", "tollgate-router", "tollgate-ledger"]),
+    ("tollgate-tco", &["tollgate-catalog"]),
+    (
+        "tollgate-gateway",
+        &["tollgate-catalog", "tollgate-wire", "tollgate-router", "tollgate-ledger", "tollgate-tco"],
+    ),
     ("tollgate-sim", &[]),
     (
         "tollgate",
@@ -19,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "tollgate-wire",
             "tollgate-router",
             "tollgate-ledger",
+            "tollgate-tco",
             "tollgate-gateway",
             "tollgate-sim",
         ],
@@ -26,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("xtask", &["tollgate-catalog"]),
 ];
 
-const PURE: [&str; 3] = ["tollgate-catalog", "tollgate-wire", "tollgate-router"];
+const PURE: [&str; 4] = ["tollgate-catalog", "tollgate-wire", "tollgate-router", "tollgate-tco"];
 
 /// What a pure crate must not bring along, directly or through another crate.
 const IMPURE: [&str; 14] = [

@@ -178,3 +178,22 @@ hold_back = { until = "prefix", tokens = 64, ms = 1500 }
         assert_eq!(lines.iter().map(|line| pico(&line["cost_usd"])).sum::<i128>(), total, "by {by}");
     }
 }
+
+#[tokio::test]
+async fn fn1_20_an_answer_that_is_refused_here_keeps_the_usage_that_was_billed() {
+    let vendor = VendorSpec::gemini("vendor").models([ModelSpec::new("m")]);
+    let stack = Stack::start([vendor], "[models.m]\ntargets = [\"vendor/m\"]\n").await;
+    // Gemini's MALFORMED_FUNCTION_CALL: HTTP 200, billed, and no answer.
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "[[malformed]] Hello"}]});
+    let reply = stack.client.post("/v1/chat/completions", &body).await;
+    assert_eq!(reply.status, 502, "{}", reply.text());
+    let bills = stack.sim("vendor").bills();
+    let rows = stack.settled(&bills).await;
+    let attempts = rows[0]["attempts"].as_array().expect("attempts");
+    assert_eq!(attempts.len(), bills.len());
+    for (attempt, bill) in attempts.iter().zip(&bills) {
+        assert_eq!(attempt["usage"]["input_tokens"], bill.tally.input(), "{attempt:#}");
+        assert_eq!(attempt["usage"]["estimated"], false, "{attempt:#}");
+        assert_eq!(attempt["cost_basis"], "reported", "{attempt:#}");
+    }
+}

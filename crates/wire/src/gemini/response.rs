@@ -24,6 +24,8 @@ pub(super) struct GenerateReply {
     candidates: Vec<State>,
     usage: Option<UsageMetadata>,
     ending: Ending,
+    /// The answer came whole, so its counts are those that are billed.
+    counts_are_final: bool,
 }
 
 /// What has been seen of a candidate.
@@ -87,7 +89,7 @@ struct Feedback {
 impl GenerateReply {
     /// A reply in a conversation of so many messages.
     pub fn new(turn: u32) -> Self {
-        Self { turn, candidates: Vec::new(), usage: None, ending: Ending::default() }
+        Self { turn, candidates: Vec::new(), usage: None, ending: Ending::default(), counts_are_final: false }
     }
 
     fn event(&mut self, event: Event, pieces: &mut Vec<Piece>) -> Result<(), UpstreamError> {
@@ -220,6 +222,7 @@ impl Reply for GenerateReply {
             return Err(error::read(&body).map_or_else(|| garbled("the answer is a list"), Fault::inside_200));
         }
         let event = serde_json::from_slice(&body).map_err(|e| garbled(&e.to_string()))?;
+        self.counts_are_final = true;
         let mut pieces = Vec::new();
         self.event(event, &mut pieces)?;
         if self.candidates.is_empty() {
@@ -251,11 +254,12 @@ impl Reply for GenerateReply {
         result
     }
 
-    /// Of a stream that broke off, the last counts may lie behind what came.
+    /// Of a stream that broke off, the last counts may lie behind what came. Those of a whole answer are the bill,
+    /// also when the answer is refused here.
     fn end(&mut self) -> Ending {
         let mut ending = std::mem::take(&mut self.ending);
         ending.usage = self.usage.as_ref().map(UsageMetadata::usage);
-        if let Some(usage) = ending.usage.as_mut().filter(|_| !ending.complete) {
+        if let Some(usage) = ending.usage.as_mut().filter(|_| !ending.complete && !self.counts_are_final) {
             usage.output = usage.output.max(estimate_tokens(ending.output_bytes));
             usage.reasoning = usage.reasoning.max(estimate_tokens(ending.reasoning_bytes));
             usage.basis = Basis::Estimated;
