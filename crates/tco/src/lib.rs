@@ -3,3 +3,8 @@
 //! It differs from a spreadsheet in that a scenario is checked whole before anything is computed, a capacity says
 //! whether it was measured or modelled and how far it may be off, and a break-even that does not exist says why.
 //! Pure: no I/O, no clock, no randomness of its own.
+
+pub mod breakeven;
+mod invalid;
+
+pub use invalid::Invalid;
