@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway::config::{Host, Timeouts};
-use gateway::server::{ServerOptions, raise_file_limit, read_body, serve};
+use gateway::server::{RequestBody, ServerOptions, raise_file_limit, read_body, serve};
 use gateway::upstream::{Body, Upstream};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use wire::{Dialect, Outbound, UpstreamError};
 
@@ -42,7 +41,7 @@ type Answer = Response<Either<Full<Bytes>, Passed>>;
 async fn proxy(
     upstream: Upstream,
     host: Arc<Host>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Answer, UpstreamError> {
     let body = read_body(request.into_body(), 32 << 20, MINUTE).await.unwrap_or_default();
     let outbound =

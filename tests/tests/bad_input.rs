@@ -126,7 +126,7 @@ async fn a_header_bomb_is_refused() {
     for bomb in [many + "\r\n", long] {
         let answer = stack.client.raw(bomb.as_bytes()).await;
         let said = String::from_utf8_lossy(&answer);
-        assert!(said.starts_with("HTTP/1.1 431") || said.is_empty(), "{said}");
+        assert!(said.starts_with("HTTP/1.1 431"), "{said}");
     }
     still_answers(&stack).await;
 }
@@ -149,7 +149,7 @@ async fn garbage_on_the_wire_is_no_request() {
     for bytes in garbage {
         let answer = stack.client.raw(bytes.as_bytes()).await;
         let said = String::from_utf8_lossy(&answer);
-        assert!(said.starts_with("HTTP/1.1 4") || said.is_empty(), "{bytes:?}: {said}");
+        assert!(said.starts_with("HTTP/1.1 4"), "{bytes:?}: {said}");
     }
     assert_eq!(stack.sim("vendor").stats().requests, 0);
     still_answers(&stack).await;

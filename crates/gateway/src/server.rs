@@ -2,13 +2,14 @@
 //!
 //! It differs from `axum::serve` in that timeouts really fire (hyper's own are silently off without a timer, and its
 //! header timeout also cuts connections that merely rest), that connections are bounded, and that a client which hangs
-//! up ends its handler at once, wherever that waits. It costs no timer per request: one per connection, moved only when
+//! up ends its handler at once, wherever that waits. A client that is refused while it sends can read the refusal. It costs no timer per request: one per connection, moved only when
 //! it fires.
 
 mod body;
 mod connection;
 mod framing;
 mod gauge;
+mod linger;
 #[cfg(test)]
 mod tests;
 mod tracked;
@@ -23,7 +24,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -33,6 +33,7 @@ use tokio::task::JoinSet;
 pub use body::{BodyError, read_body};
 use connection::Drain;
 pub use gauge::Peer;
+pub use linger::RequestBody;
 
 /// Written to a connection beyond the bound.
 const FULL: &[u8] =
@@ -116,7 +117,7 @@ pub async fn serve<S: Handler>(
 
 /// What [`serve`] serves: any hyper service that never fails, such as `service_fn` around an async function.
 pub trait Handler:
-    Service<Request<Incoming>, Response = Response<Self::Body>, Error = Infallible, Future = Self::Running>
+    Service<Request<RequestBody>, Response = Response<Self::Body>, Error = Infallible, Future = Self::Running>
     + Clone
     + Send
     + 'static
@@ -131,7 +132,7 @@ pub trait Handler:
 
 impl<S, B> Handler for S
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
         + Clone
         + Send
         + 'static,

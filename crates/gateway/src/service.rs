@@ -12,7 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use wire::{Dialect, Door};
 
 use crate::app::{App, new_id};
@@ -21,7 +21,7 @@ use crate::inbound;
 use crate::respond::Refusal;
 use crate::routes::inference::{self, EarlyStream};
 use crate::routes::{self, Route};
-use crate::server::Peer;
+use crate::server::{Peer, RequestBody};
 use crate::stream::AnswerStream;
 
 const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -87,19 +87,19 @@ impl Service {
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-impl hyper::service::Service<Request<Incoming>> for Service {
+impl hyper::service::Service<Request<RequestBody>> for Service {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<RequestBody>) -> Self::Future {
         let this = self.clone();
         Box::pin(async move { Ok(this.answer(request).await) })
     }
 }
 
 impl Service {
-    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self, request: Request<RequestBody>) -> Response<Body> {
         let started = Instant::now();
         let id = new_id();
         let Some(door) = wire::door(Dialect::OpenAi) else {
@@ -116,7 +116,7 @@ impl Service {
 
     async fn dispatch(
         self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         door: &'static dyn Door,
         id: ledger::RequestId,
         started: Instant,
@@ -148,7 +148,7 @@ impl Service {
 
     async fn api(
         self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: SocketAddr,
         config: &Config,
     ) -> Result<Response<Body>, Refusal> {

@@ -45,7 +45,7 @@ pub async fn handle(
     door: &'static dyn Door,
     op: Op,
     head: Head,
-    body: hyper::body::Incoming,
+    body: server::RequestBody,
 ) -> Result<Response<Body>, Refusal> {
     let body = server::read_body(body, config.limits.body_bytes, BODY_STALL).await.map_err(too_much)?;
     let mut request = door.read(op, body)?;

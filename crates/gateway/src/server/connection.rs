@@ -51,7 +51,7 @@ pub(super) fn drive<S: Handler>(
     drain: Arc<Drain>,
 ) -> impl Future<Output = ()> + Send + 'static + use<S> {
     let gauge = Arc::new(Gauge::new());
-    let io = TokioIo::new(Watched { io: stream, gauge: Arc::clone(&gauge) });
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&gauge)));
     let tracked = Tracked::new(service, Arc::clone(&gauge), Arc::clone(&drain), peer);
     let connection = builder.serve_connection(io, tracked).into_owned();
     async move {

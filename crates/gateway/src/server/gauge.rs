@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::linger::{self, Linger};
+
 /// Bytes of a head that are kept for [`super::framing`].
 const KEPT: usize = 4 * 1024;
 /// h2 requests that a client may cancel in [`CANCEL_WINDOW`] before its connection is closed.
@@ -30,6 +32,10 @@ pub(super) struct Gauge {
     head_since: AtomicU64,
     /// When the last request ended, in milliseconds from `start`.
     idle_since: AtomicU64,
+    /// A request was answered before its body had been read.
+    body_left: AtomicBool,
+    /// The client has closed its side.
+    client_closed: AtomicBool,
     cancels: Mutex<(u64, u32)>,
     flooded: AtomicBool,
     head: Mutex<Vec<u8>>,
@@ -44,6 +50,8 @@ impl Gauge {
             http2: AtomicBool::new(false),
             head_since: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
+            body_left: AtomicBool::new(false),
+            client_closed: AtomicBool::new(false),
             cancels: Mutex::new((0, 0)),
             flooded: AtomicBool::new(false),
             head: Mutex::new(Vec::new()),
@@ -88,6 +96,17 @@ impl Gauge {
         }
     }
 
+    /// The client may still be sending: the rest of a body that nobody read, or of a head that was refused.
+    fn owes(&self) -> bool {
+        let begun = self.head_since.load(Relaxed) > 0 || self.body_left.load(Relaxed);
+        begun && !self.http2() && !self.client_closed.load(Relaxed)
+    }
+
+    /// A request's body was dropped before its end.
+    pub(super) fn body_left(&self) {
+        self.body_left.store(true, Relaxed);
+    }
+
     /// Bytes came from the client.
     fn read(&self, bytes: &[u8]) {
         if self.busy() || self.http2() {
@@ -108,6 +127,8 @@ impl Gauge {
         self.in_flight.fetch_add(1, Relaxed);
         self.served.store(true, Relaxed);
         self.head_since.store(0, Relaxed);
+        // That the next request has come shows that the body before it has been passed over.
+        self.body_left.store(false, Relaxed);
         self.http2.store(http2, Relaxed);
         let head = std::mem::take(&mut *self.head.lock().unwrap_or_else(PoisonError::into_inner));
         (InFlight { gauge: Arc::clone(self), done: false }, head)
@@ -151,8 +172,15 @@ impl Drop for InFlight {
 
 /// A client's socket that reports what it reads.
 pub(super) struct Watched {
-    pub(super) io: TcpStream,
-    pub(super) gauge: Arc<Gauge>,
+    io: TcpStream,
+    gauge: Arc<Gauge>,
+    linger: Option<Linger>,
+}
+
+impl Watched {
+    pub(super) fn new(io: TcpStream, gauge: Arc<Gauge>) -> Self {
+        Self { io, gauge, linger: None }
+    }
 }
 
 impl AsyncRead for Watched {
@@ -166,6 +194,8 @@ impl AsyncRead for Watched {
         let new = buf.filled().get(before..).unwrap_or_default();
         if !new.is_empty() {
             self.gauge.read(new);
+        } else if result.is_ready() {
+            self.gauge.client_closed.store(true, Relaxed);
         }
         result
     }
@@ -197,6 +227,7 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let this = &mut *self;
+        linger::poll_close(&mut this.io, &mut this.linger, this.gauge.owes(), cx)
     }
 }

@@ -1,5 +1,7 @@
 //! The listener against raw sockets.
 
+mod linger;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,14 +12,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{Full, combinators::BoxBody};
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{BodyError, Drained, Handler, Peer, ServerOptions, read_body, serve};
+use super::{BodyError, Drained, Handler, Peer, RequestBody, ServerOptions, read_body, serve};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,7 +86,7 @@ fn full(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
 }
 
 /// Answers the length of the body, as the gateway's routes do.
-async fn measure(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn measure(request: Request<RequestBody>) -> Result<Response<Body>, Infallible> {
     assert!(request.extensions().get::<Peer>().is_some_and(|peer| peer.0.ip().is_loopback()));
     let body = read_body(request.into_body(), 1_000, SHORT).await;
     Ok(match body {
@@ -202,7 +203,7 @@ async fn too_many_or_too_long_headers_are_a_431() {
 async fn smuggling_attempts_are_refused_and_the_connection_is_closed() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<RequestBody>| {
         counted.fetch_add(1, SeqCst);
         async move { measure(request).await }
     });
@@ -285,7 +286,7 @@ impl http_body::Body for Endless {
 fn hanging() -> (impl Handler, mpsc::UnboundedReceiver<()>, mpsc::UnboundedReceiver<()>) {
     let (called, calls) = mpsc::unbounded_channel();
     let (dropped, drops) = mpsc::unbounded_channel();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<RequestBody>| {
         let witness = Witness(dropped.clone());
         called.send(()).unwrap();
         async move {
@@ -405,7 +406,7 @@ async fn connections_beyond_the_bound_are_told_so() {
 /// Faults row 29: a panic costs one connection.
 #[tokio::test]
 async fn a_panic_in_a_handler_leaves_the_others_alone() {
-    let service = service_fn(|request: Request<Incoming>| async move {
+    let service = service_fn(|request: Request<RequestBody>| async move {
         assert!(request.uri().path() != "/panic", "injected");
         Ok::<_, Infallible>(full(StatusCode::OK, "fine."))
     });
@@ -423,7 +424,7 @@ async fn a_panic_in_a_handler_leaves_the_others_alone() {
 async fn a_drain_finishes_what_is_under_way() {
     let (release, released) = tokio::sync::watch::channel(false);
     let (called, mut calls) = mpsc::unbounded_channel();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<RequestBody>| {
         let mut released = released.clone();
         called.send(()).unwrap();
         async move {

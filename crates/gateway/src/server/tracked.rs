@@ -19,6 +19,7 @@ use super::Handler;
 use super::connection::Drain;
 use super::framing::{Framing, framing};
 use super::gauge::{Gauge, InFlight, Peer};
+use super::linger::RequestBody;
 
 const TWO_LENGTHS: &[u8] = br#"{"error":{"message":"the request has both content-length and transfer-encoding","type":"invalid_request_error","param":null,"code":"ambiguous_length"}}"#;
 
@@ -41,7 +42,8 @@ impl<S: Handler> Service<Request<Incoming>> for Tracked<S> {
     type Error = Infallible;
     type Future = Serving<S::Future>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Serving<S::Future> {
+    fn call(&self, request: Request<Incoming>) -> Serving<S::Future> {
+        let mut request = request.map(|body| RequestBody::new(body, Arc::clone(&self.gauge)));
         let http2 = request.version() == Version::HTTP_2;
         let (guard, raw) = self.gauge.begin(http2);
         let framing = framing(request.headers(), request.method().as_str(), &raw);
