@@ -12,6 +12,8 @@ fn main() -> io::Result<()> {
         ("PROVIDERS", "providers", ".toml", "Hosts"),
         ("MODELS", "models", ".toml", "Model facts"),
         ("SNAPSHOTS", "prices", ".json", "Price snapshots"),
+        ("HARDWARE", "hardware", ".toml", "Accelerators"),
+        ("ARCHITECTURES", "architectures", ".toml", "Shapes of models"),
     ] {
         let folder = Path::new(&root).join("data").join(folder);
         println!("cargo::rerun-if-changed={}", folder.display());

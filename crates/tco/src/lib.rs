@@ -5,6 +5,7 @@
 //! Pure: no I/O, no clock, no randomness of its own.
 
 pub mod breakeven;
+pub mod capacity;
 mod invalid;
 
 pub use invalid::Invalid;
