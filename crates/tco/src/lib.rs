@@ -3,9 +3,32 @@
 //! It differs from a spreadsheet in that a scenario is checked whole before anything is computed, a capacity says
 //! whether it was measured or modelled and how far it may be off, and a break-even that does not exist says why.
 //! Pure: no I/O, no clock, no randomness of its own.
+//!
+//! [`Scenario`] (TOML or JSON) and [`Market`] (catalogue, moment, measurements) → [`decide`] → [`Report`].
 
 pub mod breakeven;
 pub mod capacity;
+mod compile;
+mod decide;
+mod dist;
+mod engine;
+pub mod fleet;
+mod inputs;
 mod invalid;
+mod market;
+mod num;
+mod problem;
+mod reader;
+pub mod report;
+mod rng;
+mod scenario;
+mod sensitivity;
+mod simulate;
 
+pub use decide::{GridRequest, Options, decide, grid};
+pub use inputs::Basis;
 pub use invalid::Invalid;
+pub use market::Market;
+pub use problem::Problem;
+pub use report::Report;
+pub use scenario::{PriceList, Scenario, toml_value};
