@@ -4,18 +4,29 @@
 //! here takes all three, is a value with a band, and says who spoke ([`Basis`]): one's own bench, a published
 //! measurement, an interpolation between such, or the model. Other calculators print one number for a GPU.
 
+mod calibrate;
+mod calibration;
 mod estimate;
+mod least_squares;
+mod linear;
+mod load;
 mod memory;
+mod model;
+mod physics;
 mod points;
 mod queue;
 mod roofline;
 mod slo;
+mod smooth;
 
 use catalog::{Hardware, ModelFacts};
 
-pub use estimate::{Basis, Estimate, Speed, speed};
+pub use calibrate::calibrate;
+pub use calibration::{Bands, Calibration, Coefficients, GroupError, Nearness, Widths};
+pub use estimate::{Basis, Estimate, Points, SHIPPED_POINTS, Speed, predict, saturated, speed};
 pub use memory::{DoesNotFit, Room, fits};
-pub use points::{Point, Points};
+pub use physics::{Constants, FirstToken};
+pub use points::{Point, Row, read_points, read_rows, write_points};
 pub use queue::{replicas_for_peak, waiting_share};
 pub use slo::{Capacity, Unreachable, at_slo};
 

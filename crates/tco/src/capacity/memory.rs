@@ -1,13 +1,15 @@
 //! Whether a replica holds the model, and how much room is left for keys and values.
 
-use super::{Lengths, Setup};
+use catalog::{Hardware, ModelFacts};
+
+use super::{Lengths, Precision, Setup};
 
 /// Share of the memory that engines take, by their usual default.
-const TAKEN: f64 = 0.9;
+pub(super) const TAKEN: f64 = 0.9;
 /// Bytes per accelerator for activations, graphs and communication buffers (aiconfigurator reserves the same).
-const RESERVED: f64 = 3.5 * 1_073_741_824.0;
+pub(super) const RESERVED: f64 = 3.5 * 1_073_741_824.0;
 /// Linear-attention state is kept at 32 bits.
-const STATE_BYTES: f64 = 4.0;
+pub(super) const STATE_BYTES: f64 = 4.0;
 const GB: f64 = 1e9;
 
 /// What is left once the weights are loaded.
@@ -38,32 +40,32 @@ pub struct DoesNotFit {
 }
 
 /// Bytes of a value in the cache: 8 bits where the weights are 8-bit floats or narrower floats, else 16.
-pub(super) fn kv_bytes(setup: &Setup<'_>) -> f64 {
-    match setup.precision.compute_bits() {
+pub(super) fn kv_bytes(gpu: &Hardware, precision: Precision) -> f64 {
+    match precision.compute_bits() {
         16 => 2.0,
-        _ if setup.gpu.tflops.fp8.is_none() => 2.0,
+        _ if gpu.tflops.fp8.is_none() => 2.0,
         _ => 1.0,
     }
 }
 
 /// Bytes that a sequence of `tokens` holds.
 pub(super) fn sequence_bytes(setup: &Setup<'_>, tokens: f64) -> f64 {
-    setup.model.kv_values(tokens) * kv_bytes(setup) + setup.model.state_values() * STATE_BYTES
+    setup.model.kv_values(tokens) * kv_bytes(setup.gpu, setup.precision) + setup.model.state_values() * STATE_BYTES
 }
 
 /// Bytes of all weights. Embeddings and the output layer stay at 16 bits in quantised checkpoints.
-pub(super) fn weight_bytes(setup: &Setup<'_>) -> f64 {
-    let tables = 2.0 * f64::from(setup.model.vocab) * f64::from(setup.model.hidden);
-    let all = setup.model.params_b * GB;
+pub(super) fn weight_bytes(model: &ModelFacts, precision: Precision) -> f64 {
+    let tables = 2.0 * f64::from(model.vocab) * f64::from(model.hidden);
+    let all = model.params_b * GB;
     let tables = tables.min(all / 2.0);
-    (all - tables) * setup.precision.bytes() + tables * 2.0
+    (all - tables) * precision.bytes() + tables * 2.0
 }
 
 /// The room of a replica, or by how much it is too small.
 pub fn fits(setup: &Setup<'_>, lengths: &Lengths) -> Result<Room, DoesNotFit> {
     let n = f64::from(setup.n_gpu);
     let usable = n * (setup.gpu.memory_bytes() * TAKEN - RESERVED);
-    let weights = weight_bytes(setup);
+    let weights = weight_bytes(setup.model, setup.precision);
     let one = sequence_bytes(setup, lengths.input + lengths.output);
     let left = usable - weights;
     if left < one {
@@ -86,7 +88,6 @@ pub fn fits(setup: &Setup<'_>, lengths: &Lengths) -> Result<Room, DoesNotFit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capacity::Precision;
 
     fn room(model: &str, gpu: &str, n_gpu: u32, precision: Precision) -> Result<Room, DoesNotFit> {
         let model = catalog::architecture::find(model).unwrap().model;

@@ -1,9 +1,10 @@
 //! The plain roofline: a step takes as long as the slower of memory and arithmetic, plus fixed costs.
 //!
-//! Six constants for all hardware. It is the yardstick that the calibrated model is measured against.
+//! Six constants for all hardware. Nothing is answered from it: it is the yardstick that stands beside the calibrated
+//! model's errors.
 
-use super::memory::{kv_bytes, weight_bytes};
-use super::{Lengths, Setup};
+use super::load::Load;
+use super::memory::weight_bytes;
 
 /// Reached share of the peak memory bandwidth.
 const BANDWIDTH: f64 = 0.74;
@@ -17,29 +18,28 @@ const STEP_MS: f64 = 0.40;
 const COMM_US: (f64, f64) = (49.0, 7.0);
 
 /// Milliseconds to prefill one prompt.
-pub(super) fn prefill_ms(setup: &Setup<'_>, lengths: &Lengths) -> f64 {
-    let fresh = lengths.input * (1.0 - lengths.cached_share);
-    let flops = 2.0 * setup.model.active_params() * fresh + setup.model.attention_flops(fresh);
-    let rate = f64::from(setup.n_gpu) * setup.gpu.tflops_at(setup.precision.compute_bits()) * 1e12;
-    flops / (rate * PREFILL) * 1e3 + comm_ms(setup)
+pub(super) fn ttft_ms(load: &Load<'_>) -> f64 {
+    let flops = 2.0 * load.model.active_params() * load.fresh + load.model.attention_flops(load.fresh);
+    let rate = load.n_gpu * load.gpu.tflops_at(load.precision.compute_bits()) * 1e12;
+    flops / (rate * PREFILL) * 1e3 + comm_ms(load)
 }
 
-/// Milliseconds per output token with `batch` requests in flight, prefills of their successors included.
-pub(super) fn tpot_ms(setup: &Setup<'_>, lengths: &Lengths, batch: f64) -> f64 {
-    let n = f64::from(setup.n_gpu);
-    let context = lengths.input + lengths.output / 2.0;
-    let share = setup.model.params_read(batch) / (setup.model.params_b * 1e9);
-    let bytes = weight_bytes(setup) * share + batch * setup.model.kv_values(context) * kv_bytes(setup);
-    let memory = bytes / (n * setup.gpu.bandwidth_gb_s * 1e9 * BANDWIDTH);
-    let rate = n * setup.gpu.tflops_at(setup.precision.compute_bits()) * 1e12 * DECODE;
-    let arithmetic = 2.0 * setup.model.active_params() * batch / rate;
-    let step = memory.max(arithmetic) * 1e3 + STEP_MS + comm_ms(setup);
-    step + batch / lengths.output.max(1.0) * prefill_ms(setup, lengths)
+/// Milliseconds per output token, prefills of later requests included.
+pub(super) fn tpot_ms(load: &Load<'_>) -> f64 {
+    let batch = load.concurrency;
+    let context = load.isl + load.osl / 2.0;
+    let share = load.model.params_read(batch) / (load.model.params_b * 1e9);
+    let weights = weight_bytes(load.model, load.precision) * share;
+    let bytes = weights + batch * load.model.kv_values(context) * load.kv_bytes();
+    let memory = bytes / (load.n_gpu * load.gpu.bandwidth_gb_s * 1e9 * BANDWIDTH);
+    let rate = load.n_gpu * load.gpu.tflops_at(load.precision.compute_bits()) * 1e12 * DECODE;
+    let arithmetic = 2.0 * load.model.active_params() * batch / rate;
+    memory.max(arithmetic) * 1e3 + STEP_MS + comm_ms(load) + batch / load.osl * ttft_ms(load)
 }
 
-fn comm_ms(setup: &Setup<'_>) -> f64 {
-    if setup.n_gpu < 2 {
+fn comm_ms(load: &Load<'_>) -> f64 {
+    if load.n_gpu < 2.0 {
         return 0.0;
     }
-    f64::from(setup.model.layers) * (COMM_US.0 + COMM_US.1 * f64::from(setup.n_gpu).log2()) * 1e-3
+    f64::from(load.model.layers) * (COMM_US.0 + COMM_US.1 * load.n_gpu.log2()) * 1e-3
 }

@@ -1,6 +1,6 @@
 //! The largest load that keeps within limits on latency.
 
-use super::{Basis, DoesNotFit, Estimate, Lengths, Points, Setup, Slo, fits, speed};
+use super::{Basis, DoesNotFit, Estimate, Lengths, Points, Setup, Slo, Speed, fits, speed};
 
 /// What one replica delivers within the limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +50,9 @@ pub enum Unreachable {
         /// What was asked for.
         limit_ms: f64,
     },
+    /// The lengths are not positive numbers.
+    #[error("lengths must be at least one token")]
+    Lengths,
 }
 
 /// The largest whole number of requests in flight whose expected latencies keep within `slo`, and what it delivers.
@@ -61,12 +64,10 @@ pub fn at_slo(
 ) -> Result<Capacity, Unreachable> {
     let room = fits(setup, lengths)?;
     let at = |concurrency: f64| speed(setup, lengths, concurrency, points);
-    let within = |concurrency: f64| {
-        let speed = at(concurrency);
-        speed.ttft_ms.value <= slo.ttft_ms && speed.tpot_ms.value <= slo.tpot_ms
-    };
-    if !within(1.0) {
-        let alone = at(1.0);
+    let keeps = |speed: &Speed| speed.ttft_ms.value <= slo.ttft_ms && speed.tpot_ms.value <= slo.tpot_ms;
+    let within = |concurrency: f64| at(concurrency).is_some_and(|speed| keeps(&speed));
+    let alone = at(1.0).ok_or(Unreachable::Lengths)?;
+    if !keeps(&alone) {
         if alone.ttft_ms.value > slo.ttft_ms {
             return Err(Unreachable::Ttft { at_best_ms: alone.ttft_ms.value, limit_ms: slo.ttft_ms });
         }
@@ -78,7 +79,7 @@ pub fn at_slo(
         let middle = f64::midpoint(good, bad).floor();
         if within(middle) { good = middle } else { bad = middle }
     }
-    let speed = at(good);
+    let speed = at(good).ok_or(Unreachable::Lengths)?;
     Ok(Capacity {
         concurrency: good,
         output_tok_s: speed.output_tok_s,
