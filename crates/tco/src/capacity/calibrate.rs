@@ -18,6 +18,8 @@ use super::roofline;
 const TPOT_UNIT: f64 = 0.1;
 const TTFT_UNIT: f64 = 0.3;
 const FOLDS: u64 = 5;
+/// Accelerators less alike than this to any measured one set the width of the band for unknown ones.
+const STRANGER: f64 = 0.5;
 /// A fold with fewer samples than this cannot be fitted.
 const LEAST: usize = 8;
 
@@ -30,14 +32,6 @@ enum LeftOut {
 }
 
 impl LeftOut {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Points => "points",
-            Self::Curves => "curves",
-            Self::Gpus => "gpus",
-        }
-    }
-
     /// The fold that a sample is predicted in; None if it is never left out.
     fn fold(self, sample: &Sample, known: &BTreeMap<u64, Curve>) -> Option<u64> {
         let curve = known.get(&sample.load.circles.curve)?;
@@ -68,6 +62,8 @@ struct Outcome {
     predicted: f64,
     roofline: f64,
     deviation: f64,
+    /// How like the nearest measured accelerator is, 0 to 1.
+    likeness: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,19 +149,23 @@ fn kind(
     for sample in whole.samples().iter().filter(|s| s.extra > 0.0) {
         outliers.insert(sample.id.clone(), (sample.extra * 1e6).round() / 1e6);
     }
-    let mut of = |left_out: LeftOut| {
-        let outcomes = validated(samples, left_out);
-        let widths = widths(&outcomes);
-        errors.extend(group_errors(&outcomes, name, left_out.name(), &widths));
-        widths
-    };
+    let points = validated(whole.samples(), LeftOut::Points);
+    let curves = validated(whole.samples(), LeftOut::Curves);
+    let gpus = validated(whole.samples(), LeftOut::Gpus);
+    let bench = benched(whole.samples(), coefficients);
     let bands = Nearness {
-        known_curve: of(LeftOut::Points),
-        unseen_curve: of(LeftOut::Curves),
-        unseen_gpu: of(LeftOut::Gpus),
+        known_curve: widths(&points),
+        unseen_curve: widths(&curves),
+        unseen_gpu: widths(gpus.iter().filter(|o| o.likeness < STRANGER)),
+        own_bench: widths(&bench),
     };
-    let outcomes = benched(whole.samples(), coefficients);
-    errors.extend(group_errors(&outcomes, name, "bench", &bands.known_curve));
+    let mut told = |outcomes: &[Outcome], left_out: &str, widths: &dyn Fn(&Outcome) -> Widths| {
+        errors.extend(Quantity::ALL.iter().filter_map(|q| group_error(outcomes, name, left_out, *q, widths)));
+    };
+    told(&points, "points", &|_| bands.known_curve);
+    told(&curves, "curves", &|_| bands.unseen_curve);
+    told(&gpus, "gpus", &|o| bands.stranger(o.likeness));
+    told(&bench, "bench", &|_| bands.own_bench);
     (coefficients, bands)
 }
 
@@ -271,6 +271,7 @@ fn compare(part: &Part, test: &Sample) -> Vec<Outcome> {
         predicted,
         roofline,
         deviation: guess.deviation,
+        likeness: part.likeness(load),
     };
     if load.arrivals == Arrivals::Offline {
         let Some(measured) = test.output_tok_s else { return Vec::new() };
@@ -297,11 +298,15 @@ fn compare(part: &Part, test: &Sample) -> Vec<Outcome> {
     outcomes
 }
 
-fn widths(outcomes: &[Outcome]) -> Widths {
-    let width = |quantity| {
-        let of = outcomes.iter().filter(|o| o.quantity == quantity);
-        let mut deviations: Vec<f64> = of.map(Outcome::deviations).collect();
-        quantile(&mut deviations, 0.9).unwrap_or(2.5)
+fn widths<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Widths {
+    let mut by_quantity: BTreeMap<Quantity, Vec<f64>> = BTreeMap::new();
+    for outcome in outcomes {
+        by_quantity.entry(outcome.quantity).or_default().push(outcome.deviations());
+    }
+    let mut width = |quantity| {
+        let deviations = by_quantity.get_mut(&quantity);
+        let width = deviations.and_then(|deviations| quantile(deviations, 0.9)).unwrap_or(2.5);
+        (width * 1e4).round() / 1e4
     };
     Widths {
         tpot: width(Quantity::Tpot),
@@ -311,33 +316,41 @@ fn widths(outcomes: &[Outcome]) -> Widths {
     }
 }
 
-fn group_errors(outcomes: &[Outcome], models: &str, left_out: &str, widths: &Widths) -> Vec<GroupError> {
-    let of = |quantity: Quantity| {
-        let width = match quantity {
-            Quantity::Tpot => widths.tpot,
-            Quantity::Ttft => widths.ttft,
-            Quantity::Throughput => widths.throughput,
-            Quantity::Offline => widths.offline,
-        };
-        let of: Vec<&Outcome> = outcomes.iter().filter(|o| o.quantity == quantity).collect();
-        let mut errors: Vec<f64> = of.iter().map(|o| o.error()).collect();
-        let roofline: Vec<f64> = of.iter().map(|o| (o.roofline / o.measured - 1.0).abs()).collect();
-        let inside = of.iter().filter(|o| o.deviations() <= width).count();
-        let round = |value: f64| (value * 1e4).round() / 1e4;
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / count(values.len());
-        Some(GroupError {
-            models: models.to_owned(),
-            left_out: left_out.to_owned(),
-            quantity: quantity.name().to_owned(),
-            rows: errors.len(),
-            mean: round(mean(&errors)),
-            roofline_mean: round(mean(&roofline)),
-            coverage: round(count(inside) / count(errors.len())),
-            median: round(quantile(&mut errors, 0.5)?),
-            p90: round(quantile(&mut errors, 0.9)?),
-        })
-    };
-    Quantity::ALL.into_iter().filter_map(of).collect()
+impl Widths {
+    fn of(&self, quantity: Quantity) -> f64 {
+        match quantity {
+            Quantity::Tpot => self.tpot,
+            Quantity::Ttft => self.ttft,
+            Quantity::Throughput => self.throughput,
+            Quantity::Offline => self.offline,
+        }
+    }
+}
+
+fn group_error(
+    outcomes: &[Outcome],
+    models: &str,
+    left_out: &str,
+    quantity: Quantity,
+    widths: &dyn Fn(&Outcome) -> Widths,
+) -> Option<GroupError> {
+    let of: Vec<&Outcome> = outcomes.iter().filter(|o| o.quantity == quantity).collect();
+    let mut errors: Vec<f64> = of.iter().map(|o| o.error()).collect();
+    let roofline: Vec<f64> = of.iter().map(|o| (o.roofline / o.measured - 1.0).abs()).collect();
+    let inside = of.iter().filter(|o| o.deviations() <= widths(o).of(quantity)).count();
+    let round = |value: f64| (value * 1e4).round() / 1e4;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / count(values.len());
+    Some(GroupError {
+        models: models.to_owned(),
+        left_out: left_out.to_owned(),
+        quantity: quantity.name().to_owned(),
+        rows: errors.len(),
+        mean: round(mean(&errors)),
+        roofline_mean: round(mean(&roofline)),
+        coverage: round(count(inside) / count(errors.len())),
+        median: round(quantile(&mut errors, 0.5)?),
+        p90: round(quantile(&mut errors, 0.9)?),
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a number of rows")]

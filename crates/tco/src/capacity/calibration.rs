@@ -59,8 +59,10 @@ pub struct Nearness {
     pub known_curve: Widths,
     /// The accelerator is known, the curve is not.
     pub unseen_curve: Widths,
-    /// The accelerator is known from its datasheet only.
+    /// The accelerator is known from its datasheet only, and no measured one is like it.
     pub unseen_gpu: Widths,
+    /// Other points of the curve are known from one's own bench.
+    pub own_bench: Widths,
 }
 
 /// Half-widths of the 90 % band, in standard deviations of the smoother: the 90 % quantile of the cross-validated
@@ -122,6 +124,23 @@ impl Nearness {
     /// Wide bands, for where nothing was cross-validated.
     pub(super) const WIDE: Self = {
         let widths = Widths { tpot: 2.5, ttft: 6.0, throughput: 2.5, offline: 2.5 };
-        Self { known_curve: widths, unseen_curve: widths, unseen_gpu: widths }
+        Self { known_curve: widths, unseen_curve: widths, unseen_gpu: widths, own_bench: widths }
     };
+
+    /// The widths for an accelerator that is so alike (0 to 1) to the nearest one with measurements; those of an unseen
+    /// curve at 1, where it is that one.
+    ///
+    /// Between, the geometric mean by distance, √(1 − likeness). It is an assumption: the measurements hold no pair of
+    /// accelerators that are only half alike.
+    pub(super) fn stranger(&self, likeness: f64) -> Widths {
+        let far = (1.0 - likeness).max(0.0).sqrt();
+        let (near, strange) = (self.unseen_curve, self.unseen_gpu);
+        let between = |a: f64, b: f64| a.powf(1.0 - far) * b.powf(far);
+        Widths {
+            tpot: between(near.tpot, strange.tpot),
+            ttft: between(near.ttft, strange.ttft),
+            throughput: between(near.throughput, strange.throughput),
+            offline: between(near.offline, strange.offline),
+        }
+    }
 }

@@ -108,7 +108,9 @@ mod tests {
     /// A = M·Mᵀ + I is positive whatever M is.
     fn positive(m: &[f64], n: usize) -> Vec<Vec<f64>> {
         let at = |i: usize, j: usize| m[i * n + j];
-        let cell = |i: usize, j: usize| (0..n).map(|k| at(i, k) * at(j, k)).sum::<f64>() + f64::from(u8::from(i == j));
+        let cell = |i: usize, j: usize| {
+            (0..n).map(|k| at(i, k) * at(j, k)).sum::<f64>() + f64::from(u8::from(i == j))
+        };
         (0..n).map(|i| (0..=i).map(|j| cell(i, j)).collect()).collect()
     }
 

@@ -145,15 +145,16 @@ impl Circles {
         let kind = format!("{arrivals:?}");
         let (m, g, p, version) = (&model.id, &gpu.id, precision.name(), names.framework);
         let n = names.n_gpu.to_string();
-        let replica = [version, m, g, p, &n, names.parallel, names.scenario];
+        // Not the accelerator: what a recipe leaves over on one carries over to its like.
+        let recipe = [version, m, p, &n, names.parallel, names.scenario];
         Self {
             engine: key(&[&engine, &kind]),
             model: key(&[m]),
             gpu: key(&[g]),
-            set: key(&[&engine, m, g, p, &kind]),
-            version: key(&[version, m, g, p, &kind]),
-            layout: key(&replica),
-            curve: key(&[&replica[..], &[&isl.to_string(), &osl.to_string()]].concat()),
+            set: key(&[&engine, m, p, &kind]),
+            version: key(&[version, m, p, &kind]),
+            layout: key(&recipe),
+            curve: key(&[&recipe[..], &[g, &isl.to_string(), &osl.to_string()]].concat()),
             place: key(&[m, g, p, &n]),
         }
     }
@@ -181,18 +182,27 @@ impl Load<'static> {
     pub(super) fn named(names: &Names<'_>) -> Result<Self, Vec<String>> {
         let model = catalog::architecture::find(names.model).map_err(|e| e.to_string());
         let gpu = catalog::hardware::find(names.gpu).map_err(|e| e.to_string());
-        let precision = Precision::named(names.precision)
-            .ok_or_else(|| format!("no precision is named `{}`; bf16, fp8, int8, fp4, int4", names.precision));
+        let precision = Precision::named(names.precision).ok_or_else(|| {
+            format!("no precision is named `{}`; bf16, fp8, int8, fp4, int4", names.precision)
+        });
         match (model, gpu, precision) {
-            (Ok(model), Ok(gpu), Ok(precision)) => Self::of(model.model, gpu, precision, names).map_err(|e| vec![e]),
-            (model, gpu, precision) => Err([model.err(), gpu.err(), precision.err()].into_iter().flatten().collect()),
+            (Ok(model), Ok(gpu), Ok(precision)) => {
+                Self::of(model.model, gpu, precision, names).map_err(|e| vec![e])
+            }
+            (model, gpu, precision) => {
+                Err([model.err(), gpu.err(), precision.err()].into_iter().flatten().collect())
+            }
         }
     }
 }
 
 impl<'a> Load<'a> {
     /// The load of a question.
-    pub(super) fn asked(setup: &Setup<'a>, lengths: &Lengths, concurrency: Option<f64>) -> Result<Self, String> {
+    pub(super) fn asked(
+        setup: &Setup<'a>,
+        lengths: &Lengths,
+        concurrency: Option<f64>,
+    ) -> Result<Self, String> {
         let parallel = usual_layout(setup.model, setup.n_gpu);
         let names = Names {
             framework: setup.framework,
@@ -209,7 +219,12 @@ impl<'a> Load<'a> {
         Ok(load)
     }
 
-    fn of(model: &'a ModelFacts, gpu: &'a Hardware, precision: Precision, names: &Names<'_>) -> Result<Self, String> {
+    fn of(
+        model: &'a ModelFacts,
+        gpu: &'a Hardware,
+        precision: Precision,
+        names: &Names<'_>,
+    ) -> Result<Self, String> {
         let mlperf = names.scenario.starts_with("MLPerf");
         let (isl, osl) = match (names.isl, names.osl, mlperf) {
             (Some(isl), Some(osl), _) => (isl, osl),
@@ -221,7 +236,8 @@ impl<'a> Load<'a> {
         };
         let concurrency = names.concurrency.unwrap_or(f64::INFINITY);
         let positive = |value: f64| value.is_finite() && value >= 1.0;
-        if !positive(isl) || !positive(osl) || concurrency.is_nan() || concurrency <= 0.0 || names.n_gpu == 0 {
+        if !positive(isl) || !positive(osl) || concurrency.is_nan() || concurrency <= 0.0 || names.n_gpu == 0
+        {
             return Err("isl, osl, concurrency and n_gpu must be positive".to_owned());
         }
         let arrivals = match names.concurrency {

@@ -50,7 +50,8 @@ pub(super) fn kv_bytes(gpu: &Hardware, precision: Precision) -> f64 {
 
 /// Bytes that a sequence of `tokens` holds.
 pub(super) fn sequence_bytes(setup: &Setup<'_>, tokens: f64) -> f64 {
-    setup.model.kv_values(tokens) * kv_bytes(setup.gpu, setup.precision) + setup.model.state_values() * STATE_BYTES
+    setup.model.kv_values(tokens) * kv_bytes(setup.gpu, setup.precision)
+        + setup.model.state_values() * STATE_BYTES
 }
 
 /// Bytes of all weights. Embeddings and the output layer stay at 16 bits in quantised checkpoints.

@@ -1,16 +1,20 @@
 //! Formula, measurements and bands put together: the answer for a load.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use catalog::Hardware;
 
 use super::calibration::{Bands, Calibration, Coefficients, Nearness, Widths};
 use super::estimate::{Basis, Estimate, Speed, closed_loop};
 use super::load::{Arrivals, Load};
 use super::physics::{self, Terms};
 use super::points::Point;
-use super::smooth::{Leftover, Place, Smoother, ignorance, outliers};
+use super::smooth::{Leftover, Place, Smoother, ignorance, likeness, outliers};
 
 /// Variances of the offline rows are larger: they come from many more shapes, and the batch is not stated.
 const OFFLINE_SCALE: f64 = 9.0;
+/// An accelerator with fewer rows than this says little about its likes.
+const WELL_MEASURED: usize = 100;
 /// A time to the first token further off than this (in logarithms) is a queue that the formula does not know.
 const WORST_TTFT: f64 = 2.5;
 
@@ -61,7 +65,7 @@ pub(super) struct Part {
     offline: Option<Smoother>,
     samples: Vec<Sample>,
     curves: BTreeSet<u64>,
-    gpus: BTreeSet<u64>,
+    gpus: BTreeMap<u64, (&'static Hardware, usize)>,
     /// Replicas that one's own bench measured.
     own: BTreeSet<u64>,
 }
@@ -118,10 +122,13 @@ impl Part {
             .iter()
             .map(|s| log(s.output_tok_s, physics::saturated_tok_s(&s.load, &terms(s)) * coefficients.offline))
             .collect();
-        let offline_smoother =
-            Smoother::learn(places, &vec![0.0; rates.len()], &[rates], OFFLINE_SCALE);
+        let offline_smoother = Smoother::learn(places, &vec![0.0; rates.len()], &[rates], OFFLINE_SCALE);
 
         loaded.extend(offline);
+        let mut gpus = BTreeMap::new();
+        for sample in &loaded {
+            gpus.entry(sample.load.circles.gpu).or_insert((sample.load.gpu, 0)).1 += 1;
+        }
         let circle = |pick: fn(&Sample) -> u64| -> BTreeSet<u64> { loaded.iter().map(pick).collect() };
         Self {
             coefficients,
@@ -129,7 +136,7 @@ impl Part {
             loaded: loaded_smoother,
             offline: offline_smoother,
             curves: circle(|s| s.load.circles.curve),
-            gpus: circle(|s| s.load.circles.gpu),
+            gpus,
             own,
             samples: loaded,
         }
@@ -139,13 +146,22 @@ impl Part {
         &self.samples
     }
 
-    fn widths(&self, load: &Load<'_>) -> Widths {
-        if self.curves.contains(&load.circles.curve) {
+    /// How like the nearest well-measured accelerator is, 0 to 1.
+    pub(super) fn likeness(&self, load: &Load<'_>) -> f64 {
+        if self.gpus.contains_key(&load.circles.gpu) {
+            return 1.0;
+        }
+        let well = self.gpus.values().filter(|(_, rows)| *rows >= WELL_MEASURED);
+        well.map(|(known, _)| likeness(known, load.gpu)).fold(0.0, f64::max)
+    }
+
+    fn widths(&self, load: &Load<'_>, basis: Basis) -> Widths {
+        if basis == Basis::OwnBench {
+            self.bands.own_bench
+        } else if self.curves.contains(&load.circles.curve) {
             self.bands.known_curve
-        } else if self.gpus.contains(&load.circles.gpu) {
-            self.bands.unseen_curve
         } else {
-            self.bands.unseen_gpu
+            self.bands.stranger(self.likeness(load))
         }
     }
 
@@ -158,9 +174,8 @@ impl Part {
             return (Basis::OwnBench, own.find(|s| s.load.concurrency.total_cmp(&load.concurrency).is_eq()));
         }
         let curve: Vec<&Sample> = self.samples.iter().filter(same).collect();
-        let exact = curve.iter().find(|s| {
-            s.load.concurrency.total_cmp(&load.concurrency).is_eq() && s.extra <= 0.0
-        });
+        let exact =
+            curve.iter().find(|s| s.load.concurrency.total_cmp(&load.concurrency).is_eq() && s.extra <= 0.0);
         if let Some(exact) = exact {
             return (Basis::Measured, Some(exact));
         }
@@ -191,7 +206,7 @@ impl Part {
             ttft_ms,
             output_tok_s: exact.and_then(|s| s.output_tok_s).unwrap_or(closed),
             deviation: leftover.deviation,
-            widths: self.widths(load),
+            widths: self.widths(load, basis),
             basis,
         }
     }
@@ -208,7 +223,7 @@ impl Part {
             ttft_ms: physics::ttft_ms(&self.coefficients.first_token, load, terms),
             output_tok_s,
             deviation: leftover.deviation,
-            widths: self.widths(load),
+            widths: self.widths(load, basis),
             basis,
         }
     }

@@ -13,7 +13,7 @@ use super::memory::{RESERVED, STATE_BYTES, TAKEN, weight_bytes};
 const MAX_BATCH: f64 = 2_048.0;
 
 macro_rules! constants {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $start:literal ± $spread:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $start:literal give $spread:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -34,37 +34,37 @@ constants! {
     /// Constants of decoding and prefill, with where the fit starts and how far (in logarithms) it likes to go.
     Constants {
         /// Reached share of memory bandwidth when reading weights that every token uses.
-        weights_bandwidth: 0.74 ± 0.2,
+        weights_bandwidth: 0.74 give 0.2,
         /// The same for the experts that the batch touches.
-        experts_bandwidth: 0.6 ± 0.3,
+        experts_bandwidth: 0.6 give 0.3,
         /// The same for keys and values.
-        cache_bandwidth: 0.6 ± 0.3,
+        cache_bandwidth: 0.6 give 0.3,
         /// Reached share of peak arithmetic in decoding.
-        decode_arithmetic: 0.5 ± 0.5,
+        decode_arithmetic: 0.5 give 0.5,
         /// Seconds per layer of launching and synchronising kernels.
-        layer_s: 20e-6 ± 0.5,
+        layer_s: 20e-6 give 0.5,
         /// Seconds per layer of waiting for other accelerators.
-        comm_s: 10e-6 ± 0.5,
+        comm_s: 10e-6 give 0.5,
         /// Its growth with the binary logarithm of their number.
-        comm_log_s: 3e-6 ± 0.5,
+        comm_log_s: 3e-6 give 0.5,
         /// Seconds per layer of routing to experts.
-        routing_s: 15e-6 ± 0.5,
+        routing_s: 15e-6 give 0.5,
         /// Reached share of a fast link's bandwidth by a step's small messages.
-        link: 0.3 ± 0.7,
+        link: 0.3 give 0.7,
         /// Reached share of peak arithmetic in prefill.
-        prefill_arithmetic: 0.6 ± 0.3,
+        prefill_arithmetic: 0.6 give 0.3,
         /// Milliseconds per step, whatever the model.
-        step_ms: 0.4 ± 0.7,
+        step_ms: 0.4 give 0.7,
         /// vLLM's cost per layer, as a multiple of TensorRT-LLM's.
-        vllm_layer: 1.0 ± 0.3,
+        vllm_layer: 1.0 give 0.3,
         /// SGLang's.
-        sglang_layer: 1.0 ± 0.3,
+        sglang_layer: 1.0 give 0.3,
         /// How much of the others' prefill a running answer waits for, in TensorRT-LLM.
-        trtllm_wait: 1.0 ± 0.3,
+        trtllm_wait: 1.0 give 0.3,
         /// In vLLM.
-        vllm_wait: 1.0 ± 0.3,
+        vllm_wait: 1.0 give 0.3,
         /// In SGLang, which makes newcomers wait instead.
-        sglang_wait: 0.5 ± 0.3,
+        sglang_wait: 0.5 give 0.3,
     }
 }
 
@@ -72,19 +72,19 @@ constants! {
     /// Constants of the time to the first token.
     FirstToken {
         /// Multiple of one prefill.
-        prefill: 1.3 ± 2.0,
+        prefill: 1.3 give 2.0,
         /// Multiple of one decode step.
-        step: 1.0 ± 2.0,
+        step: 1.0 give 2.0,
         /// Prefills of others ahead in the queue, as a share of the requests in flight, in TensorRT-LLM.
-        trtllm_queue: 0.08 ± 2.0,
+        trtllm_queue: 0.08 give 2.0,
         /// In vLLM.
-        vllm_queue: 0.08 ± 2.0,
+        vllm_queue: 0.08 give 2.0,
         /// In SGLang.
-        sglang_queue: 0.3 ± 2.0,
+        sglang_queue: 0.3 give 2.0,
         /// Milliseconds of network, tokenizer and scheduler.
-        fixed_ms: 20.0 ± 2.0,
+        fixed_ms: 20.0 give 2.0,
         /// Share of the wait for room in the cache that theory gives.
-        full_cache: 0.7 ± 2.0,
+        full_cache: 0.7 give 2.0,
     }
 }
 

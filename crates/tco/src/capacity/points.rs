@@ -83,7 +83,11 @@ pub fn read_points(text: &str) -> Result<Vec<Point>, Vec<String>> {
     })
 }
 
-fn read<T>(text: &str, results: &[&str], build: impl Fn(Row, &[Option<f64>]) -> T) -> Result<Vec<T>, Vec<String>> {
+fn read<T>(
+    text: &str,
+    results: &[&str],
+    build: impl Fn(Row, &[Option<f64>]) -> T,
+) -> Result<Vec<T>, Vec<String>> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let head = reader.headers().map_err(|error| vec![error.to_string()])?.clone();
     let column = |name: &str| head.iter().position(|column| column == name);
@@ -190,7 +194,8 @@ pub fn write_points(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "model,gpu,n_gpu,precision,framework,isl,osl,concurrency_or_batch,output_tok_s,ttft_ms,tpot_ms";
+    const HEAD: &str =
+        "model,gpu,n_gpu,precision,framework,isl,osl,concurrency_or_batch,output_tok_s,ttft_ms,tpot_ms";
 
     #[test]
     fn a_question_does_not_see_results() {

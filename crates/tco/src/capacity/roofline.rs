@@ -4,7 +4,6 @@
 //! model's errors.
 
 use super::load::Load;
-use super::memory::weight_bytes;
 
 /// Reached share of the peak memory bandwidth.
 const BANDWIDTH: f64 = 0.74;
@@ -28,8 +27,8 @@ pub(super) fn ttft_ms(load: &Load<'_>) -> f64 {
 pub(super) fn tpot_ms(load: &Load<'_>) -> f64 {
     let batch = load.concurrency;
     let context = load.isl + load.osl / 2.0;
-    let share = load.model.params_read(batch) / (load.model.params_b * 1e9);
-    let weights = weight_bytes(load.model, load.precision) * share;
+    let embeddings = f64::from(load.model.vocab) * f64::from(load.model.hidden);
+    let weights = (load.model.params_read(batch) + embeddings) * load.precision.bytes();
     let bytes = weights + batch * load.model.kv_values(context) * load.kv_bytes();
     let memory = bytes / (load.n_gpu * load.gpu.bandwidth_gb_s * 1e9 * BANDWIDTH);
     let rate = load.n_gpu * load.gpu.tflops_at(load.precision.compute_bits()) * 1e12 * DECODE;

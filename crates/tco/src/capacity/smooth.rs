@@ -7,6 +7,8 @@
 //! factors would need a rule for every gap in it; here a question with nothing near falls back to the formula and its
 //! band widens by itself. A neural net would do neither.
 
+use catalog::Hardware;
+
 use super::linear::Cholesky;
 use super::load::{Circles, Load};
 use super::physics::Terms;
@@ -69,15 +71,21 @@ impl Place {
                 load.group().ln(),
                 t.waiting,
             ],
-            sheet: [
-                load.gpu.bandwidth_gb_s.ln(),
-                load.gpu.tflops.bf16.ln(),
-                if load.gpu.vendor == "nvidia" { 0.0 } else { 1.0 },
-            ],
+            sheet: sheet(load.gpu),
             circles: load.circles,
             own,
         }
     }
+}
+
+/// How alike two accelerators are by their datasheets, 0 to 1.
+pub(super) fn likeness(a: &Hardware, b: &Hardware) -> f64 {
+    fade(sheet(a), sheet(b), [DATASHEET; 3])
+}
+
+fn sheet(gpu: &Hardware) -> [f64; 3] {
+    let vendor = if gpu.vendor == "nvidia" { 0.0 } else { 1.0 };
+    [gpu.bandwidth_gb_s.ln(), gpu.tflops.bf16.ln(), vendor]
 }
 
 /// exp(−½ Σ ((aᵢ−bᵢ)/ℓᵢ)²).
@@ -87,40 +95,42 @@ fn fade<const N: usize>(a: [f64; N], b: [f64; N], scale: [f64; N]) -> f64 {
 }
 
 /// How alike the leftovers of two loads are.
-fn covariance(p: &Place, q: &Place, scale: f64) -> f64 {
-    let a = &AMPLITUDE;
-    let (c, d) = (&p.circles, &q.circles);
-    let [batch, isl, osl, ring, _] = p.at;
-    let [batch_q, isl_q, osl_q, ring_q, _] = q.at;
-    let sheet = fade(p.sheet, q.sheet, [DATASHEET; 3]);
-    let all = fade(p.at, q.at, [2.0, 2.0, 2.0, 1.5, 0.4]);
+fn covariance(one: &Place, other: &Place, scale: f64) -> f64 {
+    let size = &AMPLITUDE;
+    let (mine, theirs) = (&one.circles, &other.circles);
+    let [batch, isl, osl, ring, _] = one.at;
+    let [batch_q, isl_q, osl_q, ring_q, _] = other.at;
+    let sheet = fade(one.sheet, other.sheet, [DATASHEET; 3]);
+    let all = fade(one.at, other.at, [2.0, 2.0, 2.0, 1.5, 0.4]);
     let wide = fade([batch, ring], [batch_q, ring_q], [3.0, 2.0]);
-    let mut sum = a.any.powi(2) * all * sheet;
-    if c.engine == d.engine {
-        sum += a.engine.powi(2) * all * sheet;
+    let mut sum = size.any.powi(2) * all * sheet;
+    if mine.engine == theirs.engine {
+        sum += size.engine.powi(2) * all * sheet;
     }
-    if c.model == d.model {
-        sum += a.model.powi(2) * wide * sheet;
+    if mine.model == theirs.model {
+        sum += size.model.powi(2) * wide * sheet;
     }
-    if c.gpu == d.gpu {
-        sum += a.gpu.powi(2) * wide;
+    if mine.gpu == theirs.gpu {
+        sum += size.gpu.powi(2) * wide;
     }
-    if c.set == d.set {
+    if mine.set == theirs.set {
         let near = fade([batch, isl, osl, ring], [batch_q, isl_q, osl_q, ring_q], [2.0, 2.0, 2.0, 1.5]);
-        sum += a.set.powi(2) * near;
-        if c.version == d.version {
-            sum += a.version.powi(2) * near;
+        let near = near * sheet;
+        sum += size.set.powi(2) * near;
+        if mine.version == theirs.version {
+            sum += size.version.powi(2) * near;
         }
     }
-    if c.layout == d.layout {
-        sum += a.layout.powi(2) * fade([batch, isl, osl], [batch_q, isl_q, osl_q], [1.5, 1.2, 1.2]);
+    if mine.layout == theirs.layout {
+        sum +=
+            size.layout.powi(2) * sheet * fade([batch, isl, osl], [batch_q, isl_q, osl_q], [1.5, 1.2, 1.2]);
     }
-    if c.curve == d.curve {
-        sum += a.curve.powi(2) * fade([batch], [batch_q], [1.5]);
+    if mine.curve == theirs.curve {
+        sum += size.curve.powi(2) * fade([batch], [batch_q], [1.5]);
     }
     sum *= scale;
-    if p.own && q.own && c.place == d.place {
-        sum += a.own.powi(2) * fade([batch, isl, osl], [batch_q, isl_q, osl_q], [6.0, 4.0, 4.0]);
+    if one.own && other.own && mine.place == theirs.place {
+        sum += size.own.powi(2) * fade([batch, isl, osl], [batch_q, isl_q, osl_q], [6.0, 4.0, 4.0]);
     }
     sum
 }
@@ -184,7 +194,12 @@ fn matrix(places: &[Place], extra: &[f64], scale: f64) -> Vec<Vec<f64>> {
 impl Smoother {
     /// Learns from measurements: each has a place, extra noise and one leftover per quantity. `scale` multiplies the
     /// variances of all circles. None without a usable measurement.
-    pub(super) fn learn(places: Vec<Place>, extra: &[f64], leftovers: &[Vec<f64>], scale: f64) -> Option<Self> {
+    pub(super) fn learn(
+        places: Vec<Place>,
+        extra: &[f64],
+        leftovers: &[Vec<f64>],
+        scale: f64,
+    ) -> Option<Self> {
         if places.is_empty() {
             return None;
         }
