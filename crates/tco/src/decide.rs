@@ -2,6 +2,7 @@
 
 mod edges;
 
+use crate::checklist::Question;
 use crate::compile::{Candidate, Model, compile};
 use crate::engine::hybrid::{requests_of, tokens_of};
 use crate::engine::{Bill, Body, Lines, Stack, Sum, World};
@@ -72,6 +73,18 @@ pub fn decide(scenario: &Scenario, market: &Market<'_>, options: &Options) -> Re
         break_even,
         warnings,
     })
+}
+
+/// The eight questions before machines are rented, with the report that answers them. Errors as [`decide`].
+pub fn checklist(
+    scenario: &Scenario,
+    market: &Market<'_>,
+    options: &Options,
+) -> Result<(Vec<Question>, Report), Vec<Problem>> {
+    let report = decide(scenario, market, options)?;
+    let items = scenario.overhead.items.len();
+    let asked = crate::checklist::questions(&report, &scenario.stated, items, report.risk.is_some());
+    Ok((asked, report))
 }
 
 /// Which two inputs a grid moves, and between what.

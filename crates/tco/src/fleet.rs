@@ -40,29 +40,48 @@ pub struct Rates {
     pub start_hours: f64,
 }
 
-/// Hours in which each level is needed, and how often it begins to be, for `needs` replicas in each hour of a curve that
-/// repeats.
-struct Levels {
-    hours: Vec<f64>,
-    starts: Vec<f64>,
+/// Levels that are alike: those between two neighbouring needs of the curve.
+struct Band {
+    /// How many.
+    levels: usize,
+    /// Hours in which each of them is needed.
+    hours: f64,
+    /// How often each begins to be.
+    starts: f64,
 }
 
-impl Levels {
-    fn of(needs: &[usize]) -> Self {
-        let most = needs.iter().copied().max().unwrap_or(0);
-        // Differences first, sums after: one pass over the hours whatever the height of the curve.
-        let (mut hours, mut starts) = (vec![0.0; most + 1], vec![0.0; most + 1]);
-        let mut before = needs.last().copied().unwrap_or(0);
-        for need in needs.iter().copied() {
-            add(&mut hours, need, 1.0);
-            if need > before {
-                add(&mut starts, need, 1.0);
-                add(&mut starts, before, -1.0);
-            }
-            before = need;
+/// The bands of a curve that repeats, lowest first: as many as it has different needs, however high it is.
+fn bands(needs: &[usize]) -> Vec<Band> {
+    let mut steps: Vec<usize> = needs.iter().copied().filter(|need| *need > 0).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    let place = |need: usize| steps.partition_point(|step| *step < need);
+    // Differences first, sums after: one pass over the hours.
+    let (mut hours, mut starts) = (vec![0.0; steps.len() + 1], vec![0.0; steps.len() + 1]);
+    let mut before = needs.last().copied().unwrap_or(0);
+    for need in needs.iter().copied().map(|need| need.min(usize::MAX >> 1)) {
+        if need > 0 {
+            add(&mut hours, place(need), 1.0);
         }
-        Self { hours: from_above(&hours), starts: from_above(&starts) }
+        if need > before {
+            add(&mut starts, place(need), 1.0);
+            // Levels up to what ran before do not start.
+            if before > 0 {
+                add(&mut starts, place(before), -1.0);
+            }
+        }
+        before = need;
     }
+    let mut found = Vec::with_capacity(steps.len());
+    let (mut hours_above, mut starts_above) = (0.0, 0.0);
+    for (at, step) in steps.iter().enumerate().rev() {
+        hours_above += hours.get(at).copied().unwrap_or(0.0);
+        starts_above += starts.get(at).copied().unwrap_or(0.0);
+        let below = at.checked_sub(1).and_then(|at| steps.get(at)).copied().unwrap_or(0);
+        found.push(Band { levels: step - below, hours: hours_above, starts: starts_above });
+    }
+    found.reverse();
+    found
 }
 
 fn add(to: &mut [f64], at: usize, amount: f64) {
@@ -71,47 +90,34 @@ fn add(to: &mut [f64], at: usize, amount: f64) {
     }
 }
 
-/// Cell k becomes the sum of the cells from k + 1 on: what concerns level k + 1.
-fn from_above(cells: &[f64]) -> Vec<f64> {
-    let mut sums: Vec<f64> = cells
-        .iter()
-        .skip(1)
-        .rev()
-        .scan(0.0, |sum, cell| {
-            *sum += cell;
-            Some(*sum)
-        })
-        .collect();
-    sums.reverse();
-    sums
-}
-
 /// The cheapest mix for `needs` replicas in each hour. `kept` fixes the count that is kept instead.
 pub fn best_mix(needs: &[usize], rates: Rates, kept: Option<usize>) -> Mix {
-    let levels = Levels::of(needs);
+    let bands = bands(needs);
     let all = float(needs.len());
-    let burst = |(hours, starts): (&f64, &f64)| rates.burst * (hours + starts * rates.start_hours);
-    let each: Vec<f64> = levels.hours.iter().zip(&levels.starts).map(burst).collect();
-    let count = kept.unwrap_or_else(|| cheapest_prefix(&each, rates.kept * all));
-    let above = |of: &[f64]| of.iter().skip(count).sum::<f64>();
-    Mix {
-        kept: count,
-        kept_usd: float(count) * rates.kept * all,
-        burst_hours: above(&levels.hours),
-        starts: above(&levels.starts),
-        burst_usd: above(&each),
+    let burst = |band: &Band| rates.burst * (band.hours + band.starts * rates.start_hours);
+    let count = kept.unwrap_or_else(|| cheapest_prefix(&bands, &burst, rates.kept * all));
+    let mut mix = Mix { kept: count, kept_usd: float(count) * rates.kept * all, ..Mix::default() };
+    let mut left = count;
+    for band in &bands {
+        let rented = float(band.levels - band.levels.min(left));
+        left = left.saturating_sub(band.levels);
+        mix.burst_hours += rented * band.hours;
+        mix.starts += rented * band.starts;
+        mix.burst_usd += rented * burst(band);
     }
+    mix
 }
 
 /// How many of the first levels to keep at `kept` each, so that those and the others' own costs are least; the fewest
-/// of equals.
-fn cheapest_prefix(each: &[f64], kept: f64) -> usize {
-    let mut cost: f64 = each.iter().sum();
-    let (mut best, mut least) = (0, cost);
-    for (at, burst) in each.iter().enumerate() {
-        cost += kept - burst;
+/// of equals. Within a band each level saves or loses the same, so only whole bands come into question.
+fn cheapest_prefix(bands: &[Band], burst: &dyn Fn(&Band) -> f64, kept: f64) -> usize {
+    let mut cost: f64 = bands.iter().map(|band| float(band.levels) * burst(band)).sum();
+    let (mut best, mut least, mut count) = (0, cost, 0);
+    for band in bands {
+        count += band.levels;
+        cost += float(band.levels) * (kept - burst(band));
         if cost < least - least.abs() * 1e-12 {
-            (best, least) = (at + 1, cost);
+            (best, least) = (count, cost);
         }
     }
     best

@@ -8,6 +8,7 @@
 
 pub mod breakeven;
 pub mod capacity;
+mod checklist;
 mod compile;
 mod decide;
 mod dist;
@@ -24,8 +25,10 @@ mod rng;
 mod scenario;
 mod sensitivity;
 mod simulate;
+pub mod trace;
 
-pub use decide::{GridRequest, Options, decide, grid};
+pub use checklist::{Answer, Question};
+pub use decide::{GridRequest, Options, checklist, decide, grid};
 pub use inputs::Basis;
 pub use invalid::Invalid;
 pub use market::Market;

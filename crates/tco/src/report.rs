@@ -3,7 +3,11 @@
 //! Modelled money is `f64` inside and rounded here, where it leaves: totals to cents, prices per unit to six decimals.
 //! What is not finite is `null`. Every figure names its unit in its key.
 
+mod what_if;
+
 use serde::{Serialize, Serializer};
+
+pub use what_if::{Bar, Curve, Flip, Grid, Series};
 
 use crate::inputs::Basis;
 
@@ -387,70 +391,6 @@ pub struct BreakEven {
     pub none_because: Option<String>,
 }
 
-/// Cost against volume.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Curve {
-    /// Output tokens a day, ascending.
-    pub output_tokens_per_day: Vec<Count>,
-    /// One a stack.
-    pub series: Vec<Series>,
-}
-
-/// One stack's cost at each volume.
-#[derive(Clone, Debug, Serialize)]
-pub struct Series {
-    /// The stack.
-    pub stack: String,
-    /// Dollars a month.
-    pub monthly_usd: Vec<Usd>,
-}
-
-/// What one input does to the decision.
-#[derive(Clone, Debug, Serialize)]
-pub struct Bar {
-    /// The input.
-    pub input: String,
-    /// Its unit.
-    pub unit: &'static str,
-    /// Its low value.
-    pub low: Unit,
-    /// Its high value.
-    pub high: Unit,
-    /// What low and high are: `p10 to p90`, or `±20 %`.
-    pub swing: &'static str,
-    /// The winner's margin over the best other stack at the low value; negative: it loses.
-    pub margin_low_usd: Usd,
-    /// The same at the high value.
-    pub margin_high_usd: Usd,
-    /// The winner's cost a month at the low value.
-    pub winner_low_usd: Usd,
-    /// The same at the high value.
-    pub winner_high_usd: Usd,
-    /// Another stack is the cheapest at one of the two.
-    pub flips: bool,
-}
-
-/// Where the order of two stacks turns over when one input changes.
-#[derive(Clone, Debug, Serialize)]
-pub struct Flip {
-    /// The stack that begins to win.
-    pub stack: String,
-    /// Over that one.
-    pub against: String,
-    /// The input.
-    pub input: String,
-    /// Its unit.
-    pub unit: &'static str,
-    /// Its value now.
-    pub now: Unit,
-    /// Where it turns over.
-    pub at: Unit,
-    /// `below` or `above`: on which side of `at` the stack wins.
-    pub side: &'static str,
-    /// In a sentence.
-    pub says: String,
-}
-
 /// How the draws were made.
 #[derive(Clone, Debug, Serialize)]
 pub struct RiskReport {
@@ -496,27 +436,4 @@ pub struct InputReport {
     pub source: String,
     /// The day that the source describes.
     pub as_of: Option<String>,
-}
-
-/// A two-way grid: who wins, and by how much.
-#[derive(Clone, Debug, Serialize)]
-pub struct Grid {
-    /// The input along a row.
-    pub x: String,
-    /// Its unit.
-    pub x_unit: &'static str,
-    /// Its values.
-    pub xs: Vec<Unit>,
-    /// The input along a column.
-    pub y: String,
-    /// Its unit.
-    pub y_unit: &'static str,
-    /// Its values.
-    pub ys: Vec<Unit>,
-    /// For each y, for each x: the index of the cheapest stack in `stacks`.
-    pub winner: Vec<Vec<Option<usize>>>,
-    /// For each y, for each x: dollars a month between the cheapest and the next.
-    pub margin_usd: Vec<Vec<Usd>>,
-    /// Names.
-    pub stacks: Vec<String>,
 }

@@ -19,6 +19,7 @@ pub(crate) use stacks::{
 };
 pub(crate) use workload::{Class, DAYS, HOURS, Shape, Volume, Workload};
 
+use crate::checklist::Stated;
 use crate::problem::Problem;
 use crate::reader::{Kind, Quantity, Reader, kind_of};
 
@@ -54,6 +55,8 @@ pub struct Scenario {
     pub(crate) quality: Quality,
     /// Pattern of `provider/model` and the ratio, in the order of the file.
     pub(crate) token_ratios: Vec<(String, Quantity)>,
+    /// What only people know, for the checklist.
+    pub(crate) stated: Stated,
     /// What a reader must know.
     pub(crate) warnings: Vec<String>,
 }
@@ -91,7 +94,7 @@ impl Scenario {
         };
         let problems = RefCell::default();
         let reader = Reader::new(map, "", &problems);
-        let mut warnings = Vec::new();
+        let mut warnings = read_notes(&reader);
         let prices = read_prices(&reader);
         let workload = workload::read(&reader);
         let slo = read_slo(&reader);
@@ -100,12 +103,22 @@ impl Scenario {
         let risk = risk::read(&reader);
         let quality = read_quality(&reader);
         let token_ratios = read_ratios(&reader);
+        let stated = read_stated(&reader);
         reader.finish();
         let mut problems = problems.into_inner();
         match workload {
-            Some(workload) if problems.is_empty() => {
-                Ok(Self { prices, workload, slo, stacks, overhead, risk, quality, token_ratios, warnings })
-            }
+            Some(workload) if problems.is_empty() => Ok(Self {
+                prices,
+                workload,
+                slo,
+                stacks,
+                overhead,
+                risk,
+                quality,
+                token_ratios,
+                stated,
+                warnings,
+            }),
             _ => {
                 problems.sort();
                 Err(problems)
@@ -130,6 +143,17 @@ impl Scenario {
 pub fn toml_value(text: &str) -> Result<Value, Vec<Problem>> {
     toml::from_str::<Value>(text)
         .map_err(|error| vec![Problem::new("", error.to_string().trim().to_owned(), "this is not TOML")])
+}
+
+/// What whoever made the scenario wants to be read beside the answer.
+fn read_notes(root: &Reader<'_>) -> Vec<String> {
+    let Some(value) = root.value("notes") else { return Vec::new() };
+    let text = |note: &Value| note.as_str().map(ToOwned::to_owned);
+    let notes = value.as_array().and_then(|items| items.iter().map(text).collect::<Option<Vec<String>>>());
+    notes.unwrap_or_else(|| {
+        root.problem("notes", format!("is {}", kind_of(value)), "a list of texts");
+        Vec::new()
+    })
 }
 
 fn read_prices(root: &Reader<'_>) -> Vec<PriceList> {
@@ -174,4 +198,16 @@ fn read_ratios(root: &Reader<'_>) -> Vec<(String, Quantity)> {
     let kind = Kind { unit: "tokens per reference token", absurd: 20.0, ..Kind::FACTOR };
     let entry = |key: &str| Some((key.to_owned(), table.quantity_of(key, table.named(key)?, kind)?));
     table.keys().filter_map(entry).collect()
+}
+
+fn read_stated(root: &Reader<'_>) -> Stated {
+    let Some(table) = root.table("checklist") else { return Stated::default() };
+    let stated = Stated {
+        on_call: table.flag("on_call"),
+        data_must_stay: table.flag("data_must_stay"),
+        update_plan: table.flag("update_plan"),
+        fallback: table.flag("fallback"),
+    };
+    table.finish();
+    stated
 }

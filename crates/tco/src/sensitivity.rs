@@ -10,6 +10,8 @@ use crate::report::{Bar, Flip, Grid, Rounded};
 
 /// Rows of a tornado that are kept.
 const BARS: usize = 16;
+/// How far a flip point may lie, as a factor; what is further is no lever.
+const FAR: f64 = 100.0;
 /// What a certain input is moved by.
 const SWING: f64 = 0.2;
 
@@ -117,7 +119,7 @@ pub(crate) fn tornado(model: &Model, winner: usize) -> Vec<Bar> {
     bars.into_iter().take(BARS).map(|(_, bar)| bar).collect()
 }
 
-/// Where the order of `stack` and `against` turns over when only `var` moves, if it does between nothing and a thousand
+/// Where the order of `stack` and `against` turns over when only `var` moves, if it does between a hundredth and a hundred
 /// times its value. The costs may have steps, so it is found by bisection of the sign, on a scan that is fine
 /// enough for one crossing.
 pub(crate) fn flip(model: &Model, var: Var, stack: usize, against: usize) -> Option<Flip> {
@@ -133,11 +135,11 @@ pub(crate) fn flip(model: &Model, var: Var, stack: usize, against: usize) -> Opt
     };
     let now = input.base;
     let won = wins(now);
-    let (low, high) = (input.bounds.min.max(now * 1e-3), input.bounds.max.min(now * 1e3));
+    let (low, high) = (input.bounds.min.max(now / FAR), input.bounds.max.min(now * FAR));
     if now <= 0.0 || low >= high {
         return None;
     }
-    let steps = 240;
+    let steps = 120;
     let crossing = |up: bool, wins: &mut dyn FnMut(f64) -> bool| {
         let end = if up { high } else { low };
         let ratio = (end / now).powf(1.0 / f64::from(steps));

@@ -153,7 +153,9 @@ impl Traffic {
     /// Traffic of an hour over the mean hour.
     #[inline]
     pub fn hour(peak: f64, deviation: f64) -> f64 {
-        ((peak - 1.0).mul_add(deviation, 1.0)).max(0.0)
+        let hour = (peak - 1.0).mul_add(deviation, 1.0);
+        // A quiet hour is quiet to the last bit: rounding alone starts no machine.
+        if hour > 1e-9 { hour } else { 0.0 }
     }
 }
 
