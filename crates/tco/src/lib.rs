@@ -6,6 +6,7 @@
 //!
 //! [`Scenario`] (TOML or JSON) and [`Market`] (catalogue, moment, measurements) → [`decide`] → [`Report`].
 
+pub mod audit;
 pub mod breakeven;
 pub mod capacity;
 mod checklist;

@@ -64,6 +64,8 @@ commands! {
     Spend(spend),
     /// Recent requests, or one with every attempt and its decision
     Requests(requests),
+    /// Closed API, serverless, own GPUs or a hybrid: what each costs, and published claims checked
+    Tco(tco),
     /// Create, list, revoke and rotate client keys
     Keys(keys),
     /// Print shell completions

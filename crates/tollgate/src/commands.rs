@@ -11,3 +11,4 @@ pub mod prices;
 pub mod requests;
 pub mod serve;
 pub mod spend;
+pub mod tco;

@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// A table with a head, without lines: it reads well without colour and in a pipe. Columns of numbers are set to the
 /// right.
@@ -14,6 +14,15 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Stri
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    table.add_rows(rows);
+    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// The same, with long cells wrapped so that no line is longer than `width`.
+pub fn fitted(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width: u16) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(head.iter().copied());
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     table.add_rows(rows);
     table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
