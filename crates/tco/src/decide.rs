@@ -1,6 +1,7 @@
 //! From a scenario to the report.
 
 mod edges;
+mod teeth;
 
 use crate::checklist::Question;
 use crate::compile::{Candidate, Model, compile};
@@ -63,6 +64,7 @@ pub fn decide(scenario: &Scenario, market: &Market<'_>, options: &Options) -> Re
             tpot_ms: scenario.slo.tpot_ms.map(Rounded),
         },
         curve: curve(&model, &base, &break_even),
+        saw_teeth: teeth::saw_teeth(&model, &base, &break_even),
         tornado: winner_at.map(|at| sensitivity::tornado(&model, at)).unwrap_or_default(),
         flips: winner_at.map(|at| flips(&model, at)).unwrap_or_default(),
         risk: outcome.map(|outcome| risk_report(scenario, &model, &outcome)),

@@ -7,7 +7,7 @@ mod what_if;
 
 use serde::{Serialize, Serializer};
 
-pub use what_if::{Bar, Curve, Flip, Grid, Series};
+pub use what_if::{Bar, Curve, Flip, Grid, SawTeeth, Series};
 
 use crate::inputs::Basis;
 
@@ -56,6 +56,8 @@ pub struct Report {
     pub break_even: Vec<BreakEven>,
     /// Cost against volume, each stack.
     pub curve: Curve,
+    /// The saw-tooth of whole replicas near the break-evens.
+    pub saw_teeth: Vec<SawTeeth>,
     /// What moves the decision most, strongest first.
     pub tornado: Vec<Bar>,
     /// Values of one input at which the order of two stacks turns over.

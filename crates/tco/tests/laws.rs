@@ -1,12 +1,6 @@
 //! What holds for every scenario.
 
-#![expect(
-    clippy::expect_used,
-    clippy::float_cmp,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test"
-)]
+#![expect(clippy::expect_used, clippy::float_cmp, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 use std::sync::LazyLock;
 

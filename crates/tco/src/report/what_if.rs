@@ -22,6 +22,25 @@ pub struct Series {
     pub monthly_usd: Vec<Usd>,
 }
 
+/// What a million output tokens cost near a break-even, where whole replicas make steps.
+#[derive(Clone, Debug, Serialize)]
+pub struct SawTeeth {
+    /// The own stack.
+    pub stack: String,
+    /// The comparator.
+    pub against: String,
+    /// As in the break-even.
+    pub first_win: Count,
+    /// As in the break-even.
+    pub last_loss: Option<Count>,
+    /// Output tokens a day, ascending.
+    pub output_tokens_per_day: Vec<Count>,
+    /// The own stack, everything included.
+    pub stack_usd_per_million_output: Vec<Unit>,
+    /// The comparator, everything included.
+    pub against_usd_per_million_output: Vec<Unit>,
+}
+
 /// What one input does to the decision.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bar {
