@@ -5,15 +5,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Our crates from the bottom up, each with those of ours that it may name.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("tollgate-catalog", &[]),
     ("tollgate-wire", &["tollgate-catalog"]),
     ("tollgate-router", &["tollgate-catalog"]),
     ("tollgate-ledger", &["tollgate-catalog"]),
     ("tollgate-tco", &["tollgate-catalog"]),
+    ("tollgate-web", &["tollgate-tco"]),
     (
         "tollgate-gateway",
-        &["tollgate-catalog", "tollgate-wire", "tollgate-router", "tollgate-ledger", "tollgate-tco"],
+        &[
+            "tollgate-catalog",
+            "tollgate-wire",
+            "tollgate-router",
+            "tollgate-ledger",
+            "tollgate-tco",
+            "tollgate-web",
+        ],
     ),
     ("tollgate-sim", &[]),
     (
@@ -24,6 +32,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "tollgate-router",
             "tollgate-ledger",
             "tollgate-tco",
+            "tollgate-web",
             "tollgate-gateway",
             "tollgate-sim",
         ],
@@ -31,7 +40,8 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("xtask", &["tollgate-catalog"]),
 ];
 
-const PURE: [&str; 4] = ["tollgate-catalog", "tollgate-wire", "tollgate-router", "tollgate-tco"];
+const PURE: [&str; 5] =
+    ["tollgate-catalog", "tollgate-wire", "tollgate-router", "tollgate-tco", "tollgate-web"];
 
 /// What a pure crate must not bring along, directly or through another crate.
 const IMPURE: [&str; 14] = [

@@ -2,27 +2,14 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests")]
 
-use catalog::Catalogue;
-use tco::capacity::Points;
-use tco::{Market, Options, Report, Scenario};
+mod example;
+
+use example::{SCALE_3, report};
 use tollgate_web::report::page;
-
-fn report(scenario: &str) -> Report {
-    let scenario = Scenario::from_toml(scenario).expect("a sound scenario").with_default_risk();
-    let (catalogue, points) = (Catalogue::builtin(), Points::default());
-    let at = "2026-11-24T00:00:00Z".parse().expect("a time");
-    let market = Market { catalogue: &catalogue, at, points: &points };
-    tco::decide(&scenario, &market, &Options { seed: Some(1), draws: Some(500) }).expect("a report")
-}
-
-const SCALE_3: &str = include_str!("../../../examples/article/scale-3.toml");
 
 #[test]
 fn the_file_is_whole_and_small_and_reaches_nowhere() {
     let html = page(&report(SCALE_3), "Scale 3").expect("a page");
-    if let Ok(path) = std::env::var("TOLLGATE_REPORT") {
-        std::fs::write(path, &html).expect("written");
-    }
     assert!(html.len() <= 2_000_000, "{} bytes", html.len());
     for reach in ["src=\"http", "href=\"http", "url(http", "@import", "<link"] {
         assert!(!html.contains(reach), "{reach}");

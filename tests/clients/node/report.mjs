@@ -28,7 +28,7 @@ async function serious(page) {
 
 const desktop = await open({ viewport: { width: 1280, height: 900 }, colorScheme: "light" });
 found.charts = await desktop.$$eval(".chart", (nodes) => nodes.map((node) => [node.id, node.querySelectorAll(".trace").length]));
-found.legend = await desktop.$eval("#chart-curve .legend", (node) => node.getBoundingClientRect().top > node.closest(".chart").querySelector(".nsewdrag").getBoundingClientRect().bottom);
+found.legend = await desktop.$eval("#chart-curve .legend", (node) => node.getBoundingClientRect().bottom <= node.closest(".chart").querySelector(".nsewdrag").getBoundingClientRect().top);
 found.axeLight = await serious(desktop);
 await desktop.screenshot({ path: `${shots}/report-desktop-light.png`, fullPage: true });
 
