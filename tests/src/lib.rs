@@ -5,6 +5,7 @@
 //! Every wait is bounded by [`bounded`], and waits for a condition, never for time to pass.
 
 mod client;
+pub mod engine;
 pub mod sdk;
 pub mod server;
 pub mod setup;

@@ -3,6 +3,7 @@
 mod answers;
 mod api;
 mod bad_input;
+mod bench;
 mod browser;
 mod clients;
 mod crash;

@@ -209,6 +209,31 @@ pub struct Host {
     pub allow_private: bool,
 }
 
+impl Host {
+    /// A server at a base URL that the user typed, with the version path: private addresses and plain http are fine,
+    /// since naming the server is the permission. `key` travels as a bearer token. Errors say what is wrong with the
+    /// URL, without repeating it.
+    pub fn typed(id: &str, dialect: Dialect, url: &str, key: Option<Secret>) -> Result<Self, String> {
+        let url = base_url::parse(url, true).map_err(|(message, hint)| match hint {
+            Some(hint) => format!("the URL {message}: {hint}"),
+            None => format!("the URL {message}"),
+        })?;
+        Ok(Self {
+            id: id.to_owned(),
+            dialect,
+            https: url.https,
+            host: url.host,
+            port: url.port,
+            base_path: url.path,
+            auth: if key.is_some() { Auth::Bearer } else { Auth::None },
+            keys: key.into_iter().collect(),
+            quirks: Quirks::default(),
+            endpoints: Vec::new(),
+            allow_private: true,
+        })
+    }
+}
+
 /// One model at one vendor, ready to be called.
 #[derive(Debug)]
 pub struct Target {

@@ -84,7 +84,30 @@ impl Upstream {
         headers: &HeaderMap,
         timeouts: &Timeouts,
     ) -> Result<Reply, UpstreamError> {
-        let mut request = Outgoing::new(host, key, outbound, headers)?;
+        let request = Outgoing::new("POST", host, key, outbound, headers)?;
+        self.call(host, request, timeouts).await
+    }
+
+    /// Reads `path`, relative to the host's base URL, with its key number `key`: for what is not inference, such as
+    /// an engine's metrics. Time limits and errors as [`Self::send`].
+    pub async fn get(
+        &self,
+        host: &Host,
+        key: usize,
+        path: &str,
+        timeouts: &Timeouts,
+    ) -> Result<Reply, UpstreamError> {
+        let outbound = Outbound { path: path.to_owned(), headers: HeaderMap::new(), body: Vec::new() };
+        let request = Outgoing::new("GET", host, key, outbound, &HeaderMap::new())?;
+        self.call(host, request, timeouts).await
+    }
+
+    async fn call(
+        &self,
+        host: &Host,
+        mut request: Outgoing,
+        timeouts: &Timeouts,
+    ) -> Result<Reply, UpstreamError> {
         let scheme = Scheme { port: host.port, https: host.https, allow_private: host.allow_private };
         let origin = self.shared.pool.origin(&host.host, scheme);
         let home = || Home { pool: Arc::clone(&self.shared.pool), origin: Arc::clone(&origin) };

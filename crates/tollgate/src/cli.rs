@@ -68,6 +68,8 @@ commands! {
     Tco(tco),
     /// Create, list, revoke and rotate client keys
     Keys(keys),
+    /// Measure what an endpoint carries at an objective for latency
+    Bench(bench),
     /// Print shell completions
     Completions(completions),
 }

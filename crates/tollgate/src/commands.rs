@@ -1,5 +1,6 @@
 //! One file per command: `Args` and `run`.
 
+pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod demo;

@@ -1,5 +1,6 @@
 //! The `tollgate` binary: one file per command in `commands/`.
 
+mod bench;
 mod catalogue;
 mod cli;
 mod commands;

@@ -48,8 +48,9 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Encodes `outbound` for `host` with its key number `key`.
+    /// Encodes `outbound` for `host` with its key number `key`. `method` is `POST` or `GET`.
     pub(super) fn new(
+        method: &'static str,
         host: &Host,
         key: usize,
         outbound: Outbound,
@@ -58,10 +59,11 @@ impl Outgoing {
         let body = outbound.body;
         let length: usize = body.iter().map(Bytes::len).sum();
         let mut head = zeroize::Zeroizing::new(Vec::with_capacity(512));
-        for part in ["POST ", &host.base_path, &outbound.path] {
+        for part in [method, " ", &host.base_path, &outbound.path] {
             head.extend_from_slice(part.as_bytes());
         }
-        if !head.iter().skip("POST ".len()).all(u8::is_ascii_graphic) || !head.starts_with(b"POST /") {
+        let path = head.get(method.len() + 1..).unwrap_or_default();
+        if !path.iter().all(u8::is_ascii_graphic) || !path.starts_with(b"/") {
             return Err(refused("the path cannot be sent"));
         }
         head.extend_from_slice(b" HTTP/1.1\r\nhost: ");
