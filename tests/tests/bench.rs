@@ -1,9 +1,10 @@
 //! `tollgate bench` from outside: its counts are the server's own, against a simulated vendor and a real engine.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::Value;
-use sim::{BillEnd, Fault, FaultRule, ModelSpec, Sim, VendorSpec, When};
+use sim::{BillEnd, Fault, FaultRule, Keys, ModelSpec, Sim, Timing, VendorSpec, When};
 use tollgate_tests::engine::Engine;
 use tollgate_tests::server::command;
 
@@ -25,8 +26,14 @@ fn sum(report: &Value, pointer: &str) -> u64 {
 
 /// Answers as long as asked for, whatever is asked.
 async fn talkative(faults: impl IntoIterator<Item = FaultRule>) -> Sim {
-    let model = ModelSpec { words: 10_000, ..ModelSpec::new("m") };
-    Sim::start(VendorSpec::openai("vendor").models([model]).faults(faults)).await.expect("a free port")
+    server(10_000, faults).await
+}
+
+/// A server of one's own, without keys, whose answers have `words` tokens when nothing bounds them.
+async fn server(words: u64, faults: impl IntoIterator<Item = FaultRule>) -> Sim {
+    let model = ModelSpec { words, ..ModelSpec::new("m") };
+    let spec = VendorSpec { keys: Keys::Open, ..VendorSpec::openai("vendor") };
+    Sim::start(spec.models([model]).faults(faults)).await.expect("a free port")
 }
 
 const SHORT: [&str; 8] =
@@ -95,8 +102,7 @@ async fn errors_and_cut_answers_are_counted_and_not_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn short_answers_are_reported() {
-    let model = ModelSpec { words: 9, ..ModelSpec::new("m") };
-    let vendor = Sim::start(VendorSpec::openai("vendor").models([model])).await.expect("a free port");
+    let vendor = server(9, []).await;
     let mut command = command(&["bench", &vendor.base_url(), "--concurrency", "2"]);
     command.args(["--model", "m", "--input-tokens", "20", "--output-tokens", "500"]);
     let output = tokio::task::spawn_blocking(move || command.output()).await;
@@ -110,16 +116,16 @@ async fn short_answers_are_reported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counts_are_a_real_engines_own() {
     let engine = Engine::start().await;
-    let before = counters(&engine).await;
+    let before = engine.counter("tokens_predicted_total").await;
     let args = ["--model", Engine::MODEL, "--concurrency", "1,4", "--requests", "24"];
     let args = [&args[..], &["--input-tokens", "160", "--output-tokens", "32", "--keep-going"]].concat();
     let report = bench(&engine.url(), &args).await;
-    let after = counters(&engine).await;
+    let after = engine.counter("tokens_predicted_total").await;
     assert_eq!((sum(&report, "/sent"), sum(&report, "/ok")), (48, 48), "{report:#}");
     assert_eq!(sum(&report, "/tokens/short"), 0, "ignore_eos works: {report:#}");
     assert_eq!(sum(&report, "/tokens/output"), 48 * 32);
     let probes = report["settings"]["probes"].as_u64().expect("probes");
-    assert_eq!(after.output - before.output, 48 * 32 + probes, "a probe is one token");
+    assert_eq!(after - before, 48 * 32 + probes, "a probe is one token");
     for point in report["points"].as_array().expect("points") {
         let (tokens, server) = (&point["tokens"], &point["server"]);
         let count = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("a count in {point:#}"));
@@ -139,17 +145,11 @@ async fn counts_are_a_real_engines_own() {
     assert!((0.6..0.95).contains(&share), "four fifths of each prompt are known: {share}");
 }
 
-struct Counters {
-    output: u64,
-}
-
-async fn counters(engine: &Engine) -> Counters {
-    Counters { output: engine.counter("tokens_predicted_total").await }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_saved_point_has_the_columns_of_the_published_ones() {
-    let vendor = talkative([]).await;
+    // tokens apart in time, so that there is a pace to keep
+    let slow = Fault::Slow(Timing { gap: Duration::from_millis(2), ..Timing::default() });
+    let vendor = talkative([slow.always()]).await;
     let dir = tempfile::tempdir().expect("a folder");
     let folder = dir.path().to_str().expect("text");
     let named =
@@ -189,9 +189,9 @@ async fn bad_flags_are_all_named_at_once_and_a_dead_endpoint_is_said() {
     };
     let url = "http://127.0.0.1:1/v1";
     let (code, said) =
-        run(&[url, "--model", "m", "--rate", "-3", "--output-tokens", "0", "--ttft", "NaN", "--warm", "1.5"])
+        run(&[url, "--model", "m", "--rate=-3", "--output-tokens", "0", "--ttft", "NaN", "--warm", "1.5"])
             .await;
-    assert_eq!(code, Some(3));
+    assert_eq!(code, Some(2));
     for flag in ["--rate", "--output-tokens", "--ttft", "--warm"] {
         assert!(said.contains(flag), "{flag} in {said}");
     }

@@ -131,7 +131,14 @@ impl Target {
     /// The server's metrics as text; `None` where it has no such page.
     pub async fn metrics(&self) -> Option<String> {
         let page = self.address.metrics.as_ref()?;
-        let mut reply = self.client.get(page, 0, "", &self.timeouts).await.ok()?;
+        let mut reply = self.client.get(page, 0, "", &self.timeouts).await;
+        for _ in 0..RESENT {
+            if !reply.as_ref().is_err_and(closed_at_rest) {
+                break;
+            }
+            reply = self.client.get(page, 0, "", &self.timeouts).await;
+        }
+        let mut reply = reply.ok()?;
         if reply.status != StatusCode::OK {
             return None;
         }

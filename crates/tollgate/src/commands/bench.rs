@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use jiff::civil::Date;
 use wire::Op;
 
@@ -131,7 +131,10 @@ fn endpoint(word: &str) -> Result<Op, String> {
 pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let args = *args.flags;
     let wrong = mistakes(&args);
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n       "));
+    if !wrong.is_empty() {
+        crate::say(format_args!("error: {}\n", wrong.join("\n       ")));
+        return Ok(ExitCode::from(2));
+    }
     let stand = stand(&args);
     let data_dir = match &stand {
         Some(_) => Some(place::data_dir(global, place::config_file(global).as_deref())?),
