@@ -47,7 +47,7 @@ fn row(stack: &str, at: usize, line: &Line) -> Markup {
             td .n { (usd(line.usd.value())) }
             td .how { (line.how) }
             td { (line.source) }
-            td { (line.as_of.as_deref().unwrap_or("–")) }
+            td .day { (line.as_of.as_deref().unwrap_or("–")) }
             td { (basis(line.basis)) }
         }
     }

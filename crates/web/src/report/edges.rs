@@ -35,7 +35,7 @@ fn row(edge: &BreakEven) -> Markup {
         tr id=(format!("edge-{}-{}", slug(&edge.stack), slug(&edge.against))) {
             th scope="row" {
                 (edge.stack) " against " (edge.against)
-                @if let Some(shared) = &edge.like_for_like { br; span .soft { "both escalate: " (shared) } }
+                @if let Some(shared) = &edge.like_for_like { br; span .soft { (shared) } }
             }
             td .n { (volume(edge.v_min)) }
             @if let Some(why) = &edge.none_because {
@@ -46,7 +46,7 @@ fn row(edge: &BreakEven) -> Markup {
                 td .n { (edge.last_loss.map_or("never loses".to_owned(), |count| tokens(count.value()))) }
             }
             td .n { (tokens(edge.volume_now.value())) }
-            td .text { (if edge.wins_now { "wins: " } else { "loses: " }) (edge.now_because) }
+            td .text { (edge.now_because) }
             td .text { (flips(edge)) }
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn section(report: &Report) -> Markup {
                         td .n { (end(input.p10)) }
                         td .n { (end(input.p90)) }
                         td { (input.source) }
-                        td { (input.as_of.as_deref().unwrap_or("–")) }
+                        td .day { (input.as_of.as_deref().unwrap_or("–")) }
                         td { (basis(input.basis)) }
                     }
                 } }
