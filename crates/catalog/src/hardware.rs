@@ -235,6 +235,14 @@ pub fn hosted() -> &'static [Hosted] {
     &SHIPPED.1
 }
 
+/// The specialised hardware of that name, if it is sold per token.
+pub fn sold_per_token(name: &str) -> Option<&'static Hosted> {
+    let wanted = fold(name);
+    let named =
+        |hosted: &&Hosted| std::iter::once(&hosted.id).chain(&hosted.names).any(|n| fold(n) == wanted);
+    SHIPPED.1.iter().find(named)
+}
+
 /// The accelerator of that name, whatever its case and with or without the vendor's name before it.
 pub fn find(name: &str) -> Result<&'static Hardware, UnknownName> {
     let found = BY_NAME.get(&fold(name)).and_then(|at| SHIPPED.0.get(*at));
@@ -295,6 +303,17 @@ mod tests {
         assert_eq!(find("amd instinct mi355x").unwrap().id, "MI355X-288GB");
         let unknown = find("H1000-SXM").unwrap_err();
         assert!(unknown.nearest.iter().any(|name| name.starts_with("H100")), "{unknown}");
+    }
+
+    #[test]
+    fn specialised_hardware_has_a_provider_in_the_price_catalogue() {
+        assert_eq!(hosted().len(), 3);
+        let catalogue = crate::Catalogue::builtin();
+        for hosted in hosted() {
+            assert!(catalogue.hosts().any(|host| host == hosted.provider), "{}", hosted.id);
+        }
+        assert_eq!(sold_per_token("groq").map(|h| h.provider.as_str()), Some("groq"));
+        assert!(sold_per_token("H100").is_none());
     }
 
     #[test]

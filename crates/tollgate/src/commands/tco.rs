@@ -1,6 +1,10 @@
 //! `tollgate tco`: the decision, and what stands beside it.
 
 mod audit;
+mod calibrate;
+mod capacity;
+mod measured;
+mod predict;
 
 use std::process::ExitCode;
 
@@ -18,6 +22,12 @@ pub struct Args {
 enum Task {
     /// Work published claims out again from their own inputs
     Audit(audit::Args),
+    /// What one replica of a model on own GPUs holds and delivers
+    Capacity(capacity::Args),
+    /// Predict latency and throughput of every row of a CSV, with 90 % bands
+    Predict(predict::Args),
+    /// Fit the capacity model to measurements and print its errors by cross-validation
+    Calibrate(calibrate::Args),
 }
 
 /// Does what the subcommand says.
@@ -25,6 +35,9 @@ enum Task {
 pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     match &args.task {
         Some(Task::Audit(args)) => audit::run(args, global),
+        Some(Task::Capacity(args)) => capacity::run(args, global),
+        Some(Task::Predict(args)) => predict::run(args, global),
+        Some(Task::Calibrate(args)) => calibrate::run(args, global),
         None => Ok(ExitCode::from(2)),
     }
 }
