@@ -21,5 +21,6 @@ mod reload;
 mod routes;
 mod sdk_programs;
 mod spec;
+mod tco;
 mod telemetry;
 mod wires;

@@ -8,6 +8,7 @@ pub mod api;
 pub mod app;
 pub mod cascade;
 pub mod config;
+pub mod decision;
 pub mod explain;
 pub mod health;
 pub mod inbound;

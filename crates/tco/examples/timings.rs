@@ -91,6 +91,9 @@ fn main() -> ExitCode {
         median(&format!("100,000 draws, {} stacks, whole report", report.stacks.len()), 2_000.0, || {
             run(100_000);
         });
+    all &= median("one decision of 10,000 draws, whole report", 500.0, || {
+        run(10_000);
+    });
     let request = GridRequest {
         x: "workload.requests_per_day".into(),
         x_ends: None,

@@ -1,6 +1,7 @@
 //! From a scenario to the report.
 
 mod edges;
+mod matrix;
 mod teeth;
 
 use crate::checklist::Question;
@@ -65,6 +66,7 @@ pub fn decide(scenario: &Scenario, market: &Market<'_>, options: &Options) -> Re
         },
         curve: curve(&model, &base, &break_even),
         saw_teeth: teeth::saw_teeth(&model, &base, &break_even),
+        matrix: matrix::matrix(scenario, &model, &base, &world),
         tornado: winner_at.map(|at| sensitivity::tornado(&model, at)).unwrap_or_default(),
         flips: winner_at.map(|at| flips(&model, at)).unwrap_or_default(),
         risk: outcome.map(|outcome| risk_report(scenario, &model, &outcome)),
@@ -223,7 +225,8 @@ fn fleet_report(candidate: &Candidate, stack: &Stack, world: &World<'_>) -> Opti
         usd_per_million_output: OwnPrices {
             as_used: Rounded(compute / served * 1e6),
             at_full_use: Rounded(full),
-            marginal: own.marginal_per_million(&flows, x).map(Rounded),
+            marginal: Rounded(own.marginal_per_million(&flows, x)),
+            marginal_how: own.marginal_how(x),
         },
     })
 }

@@ -7,7 +7,7 @@ mod what_if;
 
 use serde::{Serialize, Serializer};
 
-pub use what_if::{Bar, Curve, Flip, Grid, SawTeeth, Series};
+pub use what_if::{Bar, Cell, Curve, Flip, Grid, Matrix, MatrixRow, SawTeeth, Series};
 
 use crate::inputs::Basis;
 
@@ -58,6 +58,8 @@ pub struct Report {
     pub curve: Curve,
     /// The saw-tooth of whole replicas near the break-evens.
     pub saw_teeth: Vec<SawTeeth>,
+    /// The cheapest stack by volume and condition.
+    pub matrix: Matrix,
     /// What moves the decision most, strongest first.
     pub tornado: Vec<Bar>,
     /// Values of one input at which the order of two stacks turns over.
@@ -296,15 +298,17 @@ pub struct FleetReport {
     pub usd_per_million_output: OwnPrices,
 }
 
-/// What a self-hosted token costs, compute only.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// What a million self-hosted output tokens cost, compute only.
+#[derive(Clone, Debug, Serialize)]
 pub struct OwnPrices {
     /// At the utilisation of the report.
     pub as_used: Unit,
     /// At 100 % utilisation.
     pub at_full_use: Unit,
-    /// One more token while a paid replica has room: power only. `null` when the scenario states no power.
-    pub marginal: Option<Unit>,
+    /// A million more while a paid replica has room: the power that they take.
+    pub marginal: Unit,
+    /// How the last one came about.
+    pub marginal_how: String,
 }
 
 /// How a hybrid works.

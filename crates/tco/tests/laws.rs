@@ -238,6 +238,11 @@ fn people_who_mend_can_turn_the_order_over() {
     }
     scenario["quality"] = json!({"floor": 0.7});
     let floored = report(&scenario);
+    let row =
+        |condition: &str| floored.matrix.rows.iter().find(|row| row.condition.contains(condition)).unwrap();
+    assert!(row("any stack").cells.iter().all(|cell| cell.stack.as_deref() == Some("cheap")));
+    assert!(row("at least 70%").cells.iter().all(|cell| cell.stack.as_deref() == Some("strong")));
+    assert!(row("own hands").cells.iter().all(|cell| cell.stack.is_none()));
     assert_eq!(floored.winner.name.as_deref(), Some("strong"));
     assert!(floored.stacks[0].why.contains("floor"), "{}", floored.stacks[0].why);
 }

@@ -1,5 +1,6 @@
 //! Two stacks with an escalation.
 
+use super::own::CapacityNote;
 use super::{Candidate, Compiler, Infeasible};
 use crate::engine::hybrid::Hybrid;
 use crate::engine::{Body, Component, Stack, Traffic};
@@ -7,18 +8,20 @@ use crate::inputs::{Bounds, Var};
 use crate::reader::Quantity;
 use crate::scenario::{ApiSpec, HybridSpec, Share, Spec, StackSpec};
 
+/// A side of a hybrid, and how its capacity was found if it has machines.
+type Side = (Component, Option<CapacityNote>);
+
 impl Compiler<'_> {
     /// A side of a hybrid: a stack of the scenario, or a model by name.
-    fn side(&mut self, path: &str, name: &str, traffic: &Traffic) -> Result<Component, Option<Infeasible>> {
+    fn side(&mut self, path: &str, name: &str, traffic: &Traffic) -> Result<Side, Option<Infeasible>> {
+        let bought = |api| (Component::Api(Box::new(api)), None);
         let scenario = self.scenario;
         if let Some(known) = scenario.stacks.iter().find(|stack| stack.name == name) {
             return match &known.spec {
-                Spec::Api(api) => {
-                    self.api(&known.path, api).map(|api| Component::Api(Box::new(api))).ok_or(None)
-                }
-                Spec::Own(own) => {
-                    self.own(&known.path, own, traffic).map(|(own, _)| Component::Own(Box::new(own)))
-                }
+                Spec::Api(api) => self.api(&known.path, api).map(bought).ok_or(None),
+                Spec::Own(own) => self
+                    .own(&known.path, own, traffic)
+                    .map(|(own, note)| (Component::Own(Box::new(own)), Some(note))),
                 Spec::Hybrid(_) => {
                     self.problem(path, format!("`{name}` is itself a hybrid"), "one escalation at a time");
                     Err(None)
@@ -36,7 +39,7 @@ impl Compiler<'_> {
             return Err(None);
         }
         let spec = ApiSpec { model: name.to_owned(), ..ApiSpec::default() };
-        self.api(path, &spec).map(|api| Component::Api(Box::new(api))).ok_or(None)
+        self.api(path, &spec).map(bought).ok_or(None)
     }
 
     pub(super) fn hybrid(
@@ -49,7 +52,7 @@ impl Compiler<'_> {
         let default = self.side(&format!("{path}.default"), &hybrid.default, traffic);
         let escalate = self.side(&format!("{path}.escalate"), &hybrid.escalate, traffic);
         let what = format!("{} → {}", hybrid.default, hybrid.escalate);
-        let (default, escalate) = match (default, escalate) {
+        let ((default, capacity), (escalate, other)) = match (default, escalate) {
             (Ok(default), Ok(escalate)) => (default, escalate),
             (Err(None), _) | (_, Err(None)) => return None,
             (Err(why), _) | (_, Err(why)) => {
@@ -121,7 +124,8 @@ impl Compiler<'_> {
             human: None,
         };
         let name = spec.name.clone();
-        Some(Candidate { name, kind: "hybrid", what, stack: Some(stack), infeasible: None, capacity: None })
+        let capacity = capacity.or(other);
+        Some(Candidate { name, kind: "hybrid", what, stack: Some(stack), infeasible: None, capacity })
     }
 
     fn shares(&mut self, path: &str, key: &str, share: Option<&Share>) -> Vec<Option<Var>> {

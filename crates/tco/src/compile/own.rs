@@ -349,25 +349,25 @@ impl Compiler<'_> {
         Some(Bought { usd_per_gpu, years: spec.years.unwrap_or(3.0), interest })
     }
 
-    fn power(&mut self, path: &str, spec: &OwnSpec, gpu: &hardware::Hardware) -> Option<Power> {
-        let usd_per_kwh =
-            self.stated(path, "usd_per_kwh", "$/kWh", Bounds::NONNEGATIVE, spec.usd_per_kwh.as_ref())?;
+    fn power(&mut self, path: &str, spec: &OwnSpec, gpu: &hardware::Hardware) -> Power {
         let default = |base: f64, from: Provenance| Quantity { base, dist: None, from };
+        let price = default(0.12, Provenance::default("electricity at $0.12/kWh"));
         let rated = Provenance {
             basis: Basis::List,
             source: format!("rated power of {}", gpu.id),
             as_of: Some(gpu.as_of.to_string()),
         };
+        let usual = default(1.3, Provenance::default("power usage effectiveness 1.3"));
         let watts = spec.watts_per_gpu.clone().unwrap_or_else(|| default(gpu.power_w, rated));
-        let pue = spec
-            .pue
-            .clone()
-            .unwrap_or_else(|| default(1.3, Provenance::default("power usage effectiveness 1.3")));
-        Some(Power {
-            watts: self.stated(path, "watts_per_gpu", "W", Bounds::NONNEGATIVE, Some(&watts))?,
-            pue: self.stated(path, "pue", "×", Bounds::AT_LEAST_ONE, Some(&pue))?,
-            usd_per_kwh,
-        })
+        let pue = spec.pue.clone().unwrap_or(usual);
+        let usd_per_kwh = spec.usd_per_kwh.clone().unwrap_or(price);
+        let name = |key: &str| format!("{path}.{key}");
+        Power {
+            billed: spec.usd_per_kwh.is_some(),
+            watts: self.add(&name("watts_per_gpu"), "W", Bounds::NONNEGATIVE, &watts),
+            pue: self.add(&name("pue"), "×", Bounds::AT_LEAST_ONE, &pue),
+            usd_per_kwh: self.add(&name("usd_per_kwh"), "$/kWh", Bounds::NONNEGATIVE, &usd_per_kwh),
+        }
     }
 
     fn extras(&mut self, path: &str, spec: &OwnSpec) -> Extras {

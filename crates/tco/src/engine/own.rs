@@ -40,7 +40,7 @@ pub(crate) struct Own {
     /// Relative change of hourly rents, and in how many months.
     pub drift: Option<(Var, f64)>,
     pub bought: Option<Bought>,
-    pub power: Option<Power>,
+    pub power: Power,
     pub extras: Extras,
 }
 
@@ -60,9 +60,11 @@ pub(crate) struct Bought {
     pub interest: Option<Var>,
 }
 
-/// Electricity, where it is paid apart.
+/// Electricity.
 #[derive(Clone, Debug)]
 pub(crate) struct Power {
+    /// It is paid apart, not with the rent.
+    pub billed: bool,
     pub watts: Var,
     pub pue: Var,
     pub usd_per_kwh: Var,

@@ -109,3 +109,30 @@ pub struct Grid {
     /// Names.
     pub stacks: Vec<String>,
 }
+
+/// The decision matrix.
+#[derive(Clone, Debug, Serialize)]
+pub struct Matrix {
+    /// Output tokens a day of the columns.
+    pub output_tokens_per_day: Vec<Count>,
+    /// Conditions.
+    pub rows: Vec<MatrixRow>,
+}
+
+/// The cheapest stack under a condition, for each volume.
+#[derive(Clone, Debug, Serialize)]
+pub struct MatrixRow {
+    /// In words.
+    pub condition: String,
+    /// One for each volume.
+    pub cells: Vec<Cell>,
+}
+
+/// A cell of the matrix.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    /// The cheapest; `null` when none meets the condition.
+    pub stack: Option<String>,
+    /// Its dollars a month.
+    pub monthly_usd: Option<Usd>,
+}

@@ -1,6 +1,6 @@
 //! What runs along with machines: power, licences, storage, egress, hosting, moving in and out.
 
-use super::Own;
+use super::{Own, Power};
 use crate::engine::{Bill, Draft, Flow, World};
 use crate::inputs::{Values, Var};
 use crate::num::{float, short, tokens};
@@ -28,7 +28,8 @@ impl Own {
             group,
             from: x.from(var),
         };
-        if let Some(power) = &self.power {
+        let power = &self.power;
+        if power.billed {
             let kwh = gpus * x.at(power.watts) * x.at(power.pue) * HOURS / 1_000.0;
             out.add(kwh * x.at(power.usd_per_kwh), || {
                 let (watts, pue, price) = (x.at(power.watts), x.at(power.pue), x.at(power.usd_per_kwh));
@@ -76,21 +77,34 @@ impl Own {
         }
     }
 
-    /// Dollars of power per million output tokens of a full replica: what one more token costs.
-    pub fn marginal_per_million(&self, flows: &[Flow], x: Values<'_>) -> Option<f64> {
-        let power = self.power.as_ref()?;
-        let usd_per_hour =
-            x.at(power.watts) * x.at(power.pue) * float(self.gpus) / 1_000.0 * x.at(power.usd_per_kwh);
-        Some(usd_per_hour / (self.blended_capacity(flows, x) * 3_600.0) * 1e6)
+    /// What one more million output tokens take while a paid replica has room: the power of a full one, whoever pays it.
+    pub fn marginal_per_million(&self, flows: &[Flow], x: Values<'_>) -> f64 {
+        self.power_per_hour(x) / (self.blended_capacity(flows, x) * 3_600.0) * 1e6
     }
 
-    /// Power and licences, dollars an hour of a replica.
+    /// How that came about.
+    pub fn marginal_how(&self, x: Values<'_>) -> String {
+        let Power { watts, pue, usd_per_kwh, billed } = &self.power;
+        let who = if *billed { "" } else { "; contained in the rent" };
+        format!(
+            "power of a full replica: {} GPUs × {} W × PUE {} × ${}/kWh{who}",
+            self.gpus,
+            short(x.at(*watts)),
+            short(x.at(*pue)),
+            short(x.at(*usd_per_kwh))
+        )
+    }
+
+    /// Dollars of power an hour of a replica.
+    fn power_per_hour(&self, x: Values<'_>) -> f64 {
+        let Power { watts, pue, usd_per_kwh, .. } = &self.power;
+        x.at(*watts) * x.at(*pue) * float(self.gpus) / 1_000.0 * x.at(*usd_per_kwh)
+    }
+
+    /// Power and licences that are paid apart, dollars an hour of a replica.
     pub fn along_per_hour(&self, x: Values<'_>) -> f64 {
-        let gpus = float(self.gpus);
-        let power = self.power.as_ref().map_or(0.0, |power| {
-            x.at(power.watts) * x.at(power.pue) * gpus / 1_000.0 * x.at(power.usd_per_kwh)
-        });
-        let licence = self.extras.licence.map_or(0.0, |var| x.at(var) * gpus / 12.0 / HOURS);
+        let power = if self.power.billed { self.power_per_hour(x) } else { 0.0 };
+        let licence = self.extras.licence.map_or(0.0, |var| x.at(var) * float(self.gpus) / 12.0 / HOURS);
         power + licence
     }
 

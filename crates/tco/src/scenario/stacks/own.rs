@@ -94,7 +94,8 @@ pub(super) fn read(table: &Reader<'_>) -> Option<OwnSpec> {
         migration_usd: money("migration_usd", "$"),
         exit_usd: money("exit_usd", "$"),
     };
-    if rent == Rent::One(Term::Owned) && spec.capex_usd_per_gpu.is_none() {
+    let owned = matches!(rent, Rent::One(Term::Owned) | Rent::Mix { base: Term::Owned, .. });
+    if owned && spec.capex_usd_per_gpu.is_none() {
         table.problem("capex_usd_per_gpu", "is missing", "owned machines have a price");
     }
     (model.is_some() && gpu.is_some()).then_some(spec)
