@@ -13,7 +13,6 @@ use ledger::Ledger;
 use serde_json::Value;
 use sim::{Bill, Sim, VendorSpec};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 use crate::{Client, poll, server, setup};
 
@@ -49,7 +48,7 @@ impl Stack {
         }
         let dir = TempDir::new().expect("a folder");
         let file = setup::write(dir.path(), &sims.iter().collect::<Vec<_>>(), config, files);
-        let gateway = start_gateway(file, dir.path().join("data")).await;
+        let gateway = start_gateway(file, dir.path().join("data"));
         let client = Client::new(gateway.addr());
         Self { admin: client.clone().bearer(ADMIN_TOKEN), client, sims, gateway, dir }
     }
@@ -116,14 +115,14 @@ impl Stack {
     }
 }
 
-async fn start_gateway(file: PathBuf, data_dir: PathBuf) -> Running {
+fn start_gateway(file: PathBuf, data_dir: PathBuf) -> Running {
     // No key of the surrounding environment may bring a real vendor in.
     let origin = Origin::serving(Some(file), data_dir.clone()).expect("a data directory").with_env(|_| None);
     let config = ConfigStore::open(origin).unwrap_or_else(|errors| panic!("a valid config, but:\n{errors}"));
     let config = Arc::new(config);
     let (ledger, _) = Ledger::open(&data_dir, ledger::Options::default()).expect("a fresh ledger");
     tokio::spawn(Arc::clone(&config).watch());
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let listener = gateway::server::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     let options = StartOptions {
         config,
         ledger,

@@ -202,6 +202,35 @@ async fn garbage_from_upstream() {
     }
 }
 
+/// Faults row 3: nothing is ever decompressed, so a bomb stays as small as it came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compressed_requests_and_answers_are_refused() {
+    let stack = stack().await;
+    let body = chat("Hello").to_string();
+    for coding in ["gzip", "br", "zstd", "deflate", "GZIP", "gzip, gzip", "identity, gzip", "x-unknown"] {
+        let client = stack.client.clone().with("content-encoding", coding);
+        let told = error(&client.post_bytes("/v1/chat/completions", body.clone()).await, 415);
+        assert_eq!(told["error"]["code"], "content_encoding", "{coding}");
+    }
+    let plain = stack.client.clone().with("content-encoding", "identity");
+    assert_eq!(plain.post_bytes("/v1/chat/completions", body).await.status, 200);
+    let told_once = stack.sim("vendor").stats().requests;
+    assert_eq!(told_once, 1, "none of the others reached a vendor");
+
+    stack.sim("vendor").set_fault(Some(Fault::Gzip));
+    for stream in [false, true] {
+        let mut body = chat("Hello");
+        body["stream"] = json!(stream);
+        let refused = stack.client.try_stream("/v1/chat/completions", &body).await.err().expect("no answer");
+        error(&refused, 502);
+    }
+    let rows = stack.closed(3).await;
+    let failed = rows.iter().filter(|row| row["attempts"][0]["outcome"] == "failed");
+    assert_eq!(failed.count(), 2, "{rows:#?}");
+    stack.sim("vendor").set_fault(None);
+    still_answers(&stack).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redirects_are_not_followed() {
     let stack = stack().await;

@@ -13,7 +13,7 @@ use tollgate_tests::Client;
 async fn gate(toml: &str, dir: &std::path::Path) -> gateway::Running {
     let config = Config::from_toml(toml).unwrap_or_else(|errors| panic!("{errors}"));
     let (ledger, _) = Ledger::open(dir, ledger::Options::default()).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = gateway::server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     gateway::start(gateway::StartOptions {
         config: Arc::new(ConfigStore::fixed(config)),
         ledger,

@@ -6,6 +6,7 @@
 mod backoff;
 mod breaker;
 mod keys;
+mod ramp;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -79,6 +80,8 @@ pub struct Admission {
     pub key: usize,
     /// This call is the half-open probe.
     pub probe: bool,
+    /// It was admitted as a last resort, whatever the breaker says.
+    pub forced: bool,
 }
 
 /// One line of `/api/v1/providers`.
@@ -101,12 +104,14 @@ pub struct TargetHealth {
 }
 
 impl Health {
-    /// The breaker's state. Open, too, when every key rests.
+    /// The breaker's state. Open, too, when every key rests; half-open, too, while a target that has come back takes no
+    /// more calls for a moment.
     pub fn state(&self, target: &Target, now: Instant) -> Up {
         let Some(cell) = self.known(target) else { return Up::Closed };
         let state = lock(&cell.state);
         match state.breaker.state(now) {
             Up::Closed if self.key(target, &cell, &state, now).is_err() => Up::Open,
+            Up::Closed if !state.breaker.has_room(now) => Up::HalfOpen,
             up => up,
         }
     }
@@ -139,10 +144,12 @@ impl Health {
         }
         if probe {
             state.breaker.probe(now);
+        } else if !state.breaker.enter(now) && !last_resort {
+            return None;
         }
         drop(state);
         self.count_call(now);
-        Some(Admission { key, probe })
+        Some(Admission { key, probe, forced: last_resort })
     }
 
     /// How long a vendor's rate limit keeps every key of a healthy target out. Not even a last resort calls it before:
@@ -163,7 +170,7 @@ impl Health {
     pub fn succeeded(&self, target: &Target, admission: Admission, ttft: Duration, now: Instant) {
         let cell = self.cell(target, now);
         let mut state = lock(&cell.state);
-        state.breaker.succeeded(admission.probe, ttft, now);
+        state.breaker.succeeded(admission.probe, !admission.forced, ttft, now);
         state.keys.succeeded(admission.key);
         lock(&cell.vendor.state).keys.succeeded(admission.key);
     }
@@ -183,7 +190,7 @@ impl Health {
                     state.keys.failed(host, key, &self.prints, error, now);
                 }
             }
-            Blame::Request => state.breaker.refused(admission.probe, false),
+            Blame::Request | Blame::Gateway => state.breaker.refused(admission.probe, false),
         }
     }
 
@@ -281,6 +288,9 @@ impl Cell {
         // One line a key: the longer of its two rests.
         resting.sort_by_key(|&(key, at, _)| (key, std::cmp::Reverse(at)));
         resting.dedup_by_key(|one| one.0);
+        if up == Up::Closed && state.breaker.returning(now) {
+            reason = Some("back from a fault: its calls grow over ten seconds".to_owned());
+        }
         let keys = state.key_count.max(1);
         if let (Up::Closed, Some(&(key, at, kind))) = (up, resting.iter().min_by_key(|one| one.1)) {
             if resting.len() >= keys {

@@ -70,6 +70,11 @@ pub fn guard(parts: &Parts, config: &Config) -> Result<(), Refusal> {
             let message = "POST needs `content-type: application/json`";
             return Err(Refusal::door(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message));
         }
+        // Nothing is ever decompressed, so that ten megabytes cannot become ten gigabytes.
+        if parts.headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity") {
+            let message = "send the body without `content-encoding`: compressed requests are not taken";
+            return Err(Refusal::door(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", message));
+        }
     }
     Ok(())
 }

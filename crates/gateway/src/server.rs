@@ -27,7 +27,7 @@ use http::{Request, Response};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 pub use body::{BodyError, read_body};
@@ -40,6 +40,8 @@ const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// Rest of the accept loop when the process is out of file descriptors.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+/// Connections that the kernel completes while the accept loop is busy; it takes less where `somaxconn` is less.
+const BACKLOG: u32 = 4_096;
 /// Streams of one h2 connection at a time.
 const STREAMS: u32 = 256;
 /// hyper's least buffer.
@@ -82,6 +84,17 @@ pub struct Drained {
     pub finished: usize,
     /// Connections that were cut.
     pub aborted: usize,
+}
+
+/// Listens on `address` with room for a burst of connections: with the usual 128, the rest of a burst waits a second
+/// for its packets to be sent again. Errors when the address is taken or not ours.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As `TcpListener::bind` does: a restart must not wait for the connections of the process before it.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `shutdown` is ready, then drains: accepts who has already connected, closes the listener, lets requests

@@ -5,8 +5,9 @@ use std::cmp::Ordering;
 use crate::needs::Fit;
 use crate::{Candidate, Pick, Up};
 
-/// Sorts candidates best first. Whatever the pick, an open breaker comes last of all, then what is not known to be
-/// able, then what is being probed; ties keep the order of the config.
+/// Sorts candidates best first. Whatever the pick, an open breaker comes last of all, before it what is not known to be
+/// able; ties keep the order of the config. What may be probed keeps its place: the gateway admits the probe and nobody
+/// else, and a vendor that stood behind the healthy ones would never be probed.
 pub(crate) fn sort(pick: Pick, session: u64, candidates: &mut [(&Candidate<'_>, Fit)]) {
     candidates.sort_by(|(a, fit_a), (b, fit_b)| {
         rank(a, fit_a).cmp(&rank(b, fit_b)).then_with(|| match pick {
@@ -23,8 +24,8 @@ pub(crate) fn sort(pick: Pick, session: u64, candidates: &mut [(&Candidate<'_>, 
     });
 }
 
-fn rank(candidate: &Candidate<'_>, fit: &Fit) -> (bool, bool, bool) {
-    (candidate.up == Up::Open, matches!(fit, Fit::Unsure(_)), candidate.up == Up::HalfOpen)
+fn rank(candidate: &Candidate<'_>, fit: &Fit) -> (bool, bool) {
+    (candidate.up == Up::Open, matches!(fit, Fit::Unsure(_)))
 }
 
 /// Weighted rendezvous hashing: the candidate with the largest `-weight / ln(u)` wins, where `u` in (0, 1) is a hash

@@ -34,7 +34,7 @@ pub struct Prompt<'a> {
 pub enum Up {
     /// Calls flow.
     Closed,
-    /// Probing after a fault: tried after the healthy ones unless the gateway grants the probe.
+    /// Probing after a fault, or just back from one: tried in its place, if the gateway has room for the call.
     HalfOpen,
     /// Out of rotation: used only as the last resort.
     Open,

@@ -228,8 +228,8 @@ fn picks_order_vendors() {
         decide(None, &prompt("x"), &group("m", pick, all), None).unwrap().first.targets.join(" ")
     };
     assert_eq!(order(Pick::Order), "a/m b/m c/m e/m d/m");
-    assert_eq!(order(Pick::Cheapest), "c/m a/m b/m e/m d/m");
-    assert_eq!(order(Pick::Fastest), "b/m a/m c/m e/m d/m");
+    assert_eq!(order(Pick::Cheapest), "e/m c/m a/m b/m d/m");
+    assert_eq!(order(Pick::Fastest), "b/m e/m a/m c/m d/m");
 }
 
 #[test]

@@ -86,6 +86,8 @@ pub enum Blame {
     Vendor,
     /// Our key: counts against that key.
     Key,
+    /// The gateway itself, out of sockets: counts against nobody.
+    Gateway,
     /// The request: counts against nobody; another vendor would refuse it too, unless the kind says otherwise.
     Request,
 }

@@ -6,6 +6,7 @@ use router::Up;
 use wire::{ErrorKind, UpstreamError};
 
 use super::backoff::{LONGEST, doubled};
+use super::ramp::Ramp;
 use super::window::Window;
 
 /// Failures in a row that open it.
@@ -21,6 +22,8 @@ const UNKNOWN_MODEL: Duration = Duration::from_mins(10);
 const CALM: Duration = Duration::from_mins(1);
 /// A probe that never reported back (its task died) stops blocking after this.
 const LOST_PROBE: Duration = Duration::from_mins(2);
+/// Seconds of a [`Window`].
+const SECONDS: f64 = 10.0;
 /// Weight of the newest time to first token.
 const NEWEST: f64 = 0.2;
 
@@ -34,6 +37,10 @@ pub(super) struct Breaker {
     /// Times that it opened without a calm time between.
     opened: u32,
     closed_at: Option<Instant>,
+    /// Calls a second before it opened.
+    rate: f64,
+    /// Its way back after a probe has closed it.
+    ramp: Option<Ramp>,
     probing: Option<Instant>,
     reason: Option<String>,
     pub(super) ttft_ms: Option<f64>,
@@ -49,6 +56,8 @@ impl Breaker {
             until: None,
             opened: 0,
             closed_at: None,
+            rate: 0.0,
+            ramp: None,
             probing: None,
             reason: None,
             ttft_ms: None,
@@ -75,6 +84,24 @@ impl Breaker {
         self.probing.is_none_or(|since| now.saturating_duration_since(since) > LOST_PROBE)
     }
 
+    /// A call may go while it is closed: always, unless it has been out a moment ago.
+    pub(super) fn has_room(&self, now: Instant) -> bool {
+        self.ramp.as_ref().is_none_or(|ramp| ramp.room(now))
+    }
+
+    /// Takes the room of a call, if there is any.
+    pub(super) fn enter(&mut self, now: Instant) -> bool {
+        if self.ramp.as_ref().is_some_and(|ramp| ramp.over(now)) {
+            self.ramp = None;
+        }
+        self.ramp.as_mut().is_none_or(|ramp| ramp.take(now))
+    }
+
+    /// It is on its way back.
+    pub(super) fn returning(&self, now: Instant) -> bool {
+        self.ramp.as_ref().is_some_and(|ramp| !ramp.over(now))
+    }
+
     pub(super) fn probe(&mut self, now: Instant) {
         self.probing = Some(now);
     }
@@ -84,7 +111,8 @@ impl Breaker {
     }
 
     /// A whole success. Only a probe closes an open breaker: a call that began before it opened proves nothing.
-    pub(super) fn succeeded(&mut self, probe: bool, ttft: Duration, now: Instant) {
+    /// `withheld`: while it was open, calls were kept from it.
+    pub(super) fn succeeded(&mut self, probe: bool, withheld: bool, ttft: Duration, now: Instant) {
         self.calls += 1;
         self.in_a_row = 0;
         self.window.add(false, now);
@@ -96,6 +124,8 @@ impl Breaker {
                 self.reason = None;
                 self.closed_at = Some(now);
                 self.window.clear();
+                // A last resort that was called all the time has nobody who waits.
+                self.ramp = withheld.then(|| Ramp::new(self.rate, now));
             }
         }
     }
@@ -131,6 +161,8 @@ impl Breaker {
                     || asked.is_some()
                     || error.kind == ErrorKind::ModelNotFound
                 {
+                    self.rate = f64::from(counts.all) / SECONDS;
+                    self.ramp = None;
                     self.open(error, asked, seed, now);
                 }
             }

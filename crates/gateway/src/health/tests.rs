@@ -127,7 +127,7 @@ fn fn1_13_a_throttled_key_rests_as_long_as_asked_and_the_next_is_used() {
     assert_eq!(health.admit(&target, false, now).unwrap().key, 0);
     assert!(fail(&health, &target, &asking(ErrorKind::RateLimited, 30), now));
     let second = health.admit(&target, false, now).unwrap();
-    assert_eq!(second, Admission { key: 1, probe: false });
+    assert_eq!(second, Admission { key: 1, probe: false, forced: false });
     assert_eq!(health.state(&target, now), Up::Closed);
     health.failed(&target, second, &asking(ErrorKind::RateLimited, 60), now);
     assert_eq!(health.state(&target, now), Up::Open);
@@ -429,4 +429,45 @@ fn fn1_13_a_rate_limit_is_waited_out_and_a_fault_is_not() {
         fail(&health, &broken, &error(ErrorKind::Server), now);
     }
     assert_eq!(health.throttled_for(&broken, now), None);
+}
+
+/// Faults row 16: those who wait for a vendor to come back do not all rush in, and find the next vendor meanwhile.
+#[test]
+fn a_vendor_that_comes_back_is_met_by_a_growing_stream_of_calls() {
+    let (health, target, start) = (Health::default(), target("a/m"), Instant::now());
+    // 100 calls a second, then a fault.
+    let steady = |second: u64| start + secs(second);
+    for second in 0..10 {
+        for _ in 0..100 {
+            let admission = health.admit(&target, false, steady(second)).unwrap();
+            health.succeeded(&target, admission, MS, steady(second));
+        }
+    }
+    while health.state(&target, steady(9)) == Up::Closed {
+        assert!(fail(&health, &target, &error(ErrorKind::Server), steady(9)));
+    }
+    let back = steady(12);
+    let probe = health.admit(&target, false, back).unwrap();
+    assert!(probe.probe);
+    health.succeeded(&target, probe, MS, back);
+
+    let admitted = |at: Instant| (0..1_000).map_while(|_| health.admit(&target, false, at)).count();
+    assert_eq!(admitted(back), 5);
+    assert_eq!(health.state(&target, back), Up::HalfOpen, "no room now");
+    assert!(health.snapshot(back)[0].reason.as_ref().is_some_and(|why| why.contains("ten seconds")));
+    assert!(health.admit(&target, true, back).is_some(), "a last resort is not kept waiting");
+    for second in 1..10 {
+        assert!((1..=150).contains(&admitted(back + secs(second))), "second {second}");
+    }
+    assert_eq!(admitted(back + secs(10)), 1_000);
+    assert_eq!(health.snapshot(back + secs(10))[0].reason, None);
+}
+
+#[test]
+fn a_last_resort_that_was_called_all_the_time_has_no_way_back_to_go() {
+    let (health, target, start) = (Health::default(), target("a/m"), Instant::now());
+    while fail(&health, &target, &error(ErrorKind::Server), start) {}
+    let forced = health.admit(&target, true, start).unwrap();
+    health.succeeded(&target, forced, MS, start);
+    assert!((0..1_000).all(|_| health.admit(&target, false, start).is_some()));
 }

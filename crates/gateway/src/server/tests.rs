@@ -14,11 +14,11 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{Full, combinators::BoxBody};
 use hyper::service::service_fn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{BodyError, Drained, Handler, Peer, RequestBody, ServerOptions, read_body, serve};
+use super::{BodyError, Drained, Handler, Peer, RequestBody, ServerOptions, bind, read_body, serve};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,8 +32,8 @@ struct Running {
     done: JoinHandle<Drained>,
 }
 
-async fn start(service: impl Handler, options: ServerOptions) -> Running {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+fn start(service: impl Handler, options: ServerOptions) -> Running {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let done = tokio::spawn(serve(listener, service, options, async {
@@ -99,7 +99,7 @@ async fn measure(request: Request<RequestBody>) -> Result<Response<Body>, Infall
 
 #[tokio::test]
 async fn requests_are_answered_one_after_another_and_pipelined() {
-    let server = start(service_fn(measure), ServerOptions::default()).await;
+    let server = start(service_fn(measure), ServerOptions::default());
     let mut stream = server.connect().await;
     for _ in 0..3 {
         stream.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
@@ -117,7 +117,7 @@ async fn requests_are_answered_one_after_another_and_pipelined() {
 #[tokio::test]
 async fn slow_heads_are_cut_whether_silent_trickling_or_on_a_used_connection() {
     let options = ServerOptions { header_timeout: SHORT, ..ServerOptions::default() };
-    let server = start(service_fn(measure), options).await;
+    let server = start(service_fn(measure), options);
 
     assert_eq!(server.exchange("").await, "", "a silent client");
     assert_eq!(server.exchange("PRI * HTTP/2.0\r\n").await, "", "half an h2 preface");
@@ -149,7 +149,7 @@ async fn slow_heads_are_cut_whether_silent_trickling_or_on_a_used_connection() {
 #[tokio::test]
 async fn a_connection_rests_only_so_long() {
     let options = ServerOptions { keep_alive: SHORT, ..ServerOptions::default() };
-    let server = start(service_fn(measure), options).await;
+    let server = start(service_fn(measure), options);
     // The client keeps its side open.
     let answer = server.exchange("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(answer.ends_with("got 0."), "{answer}");
@@ -158,7 +158,7 @@ async fn a_connection_rests_only_so_long() {
 /// Faults row 1, second half, and row 2.
 #[tokio::test]
 async fn bodies_are_bounded_in_size_and_patience() {
-    let server = start(service_fn(measure), ServerOptions::default()).await;
+    let server = start(service_fn(measure), ServerOptions::default());
     for (request, status) in [
         // Refused by its announcement: not a byte of it is sent.
         ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1001\r\n\r\n".to_owned(), "413"),
@@ -179,7 +179,7 @@ async fn bodies_are_bounded_in_size_and_patience() {
 
 #[tokio::test]
 async fn a_client_that_has_sent_everything_can_read_the_413() {
-    let server = start(service_fn(measure), ServerOptions::default()).await;
+    let server = start(service_fn(measure), ServerOptions::default());
     let body = "x".repeat(300_000);
     let answer =
         server.exchange(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 300000\r\n\r\n{body}")).await;
@@ -189,7 +189,7 @@ async fn a_client_that_has_sent_everything_can_read_the_413() {
 /// Faults row 2: a header bomb.
 #[tokio::test]
 async fn too_many_or_too_long_headers_are_a_431() {
-    let server = start(service_fn(measure), ServerOptions::default()).await;
+    let server = start(service_fn(measure), ServerOptions::default());
     let many = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(10_000));
     let long = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(100_000));
     for bomb in [many, long] {
@@ -207,7 +207,7 @@ async fn smuggling_attempts_are_refused_and_the_connection_is_closed() {
         counted.fetch_add(1, SeqCst);
         async move { measure(request).await }
     });
-    let server = start(service, ServerOptions::default()).await;
+    let server = start(service, ServerOptions::default());
     let behind = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
     for head in [
         "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -244,7 +244,7 @@ async fn smuggling_attempts_are_refused_and_the_connection_is_closed() {
 /// A chunked request whose head was not seen whole is answered, and ends the connection.
 #[tokio::test]
 async fn a_pipelined_chunked_request_ends_the_connection() {
-    let server = start(service_fn(measure), ServerOptions::default()).await;
+    let server = start(service_fn(measure), ServerOptions::default());
     let chunked =
         "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n";
     let answer = server.exchange(format!("GET / HTTP/1.1\r\nhost: a\r\n\r\n{chunked}{chunked}")).await;
@@ -308,7 +308,7 @@ async fn soon<T>(future: impl Future<Output = Option<T>>) -> T {
 #[tokio::test]
 async fn fn1_07_a_handler_is_dropped_when_its_client_goes() {
     let (service, mut calls, mut drops) = hanging();
-    let server = start(service, ServerOptions::default()).await;
+    let server = start(service, ServerOptions::default());
     for path in ["/wait", "/stream"] {
         let mut stream = server.connect().await;
         let request = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
@@ -339,7 +339,7 @@ fn h2_request(path: &str) -> Request<Full<Bytes>> {
 #[tokio::test]
 async fn fn1_07_an_h2_stream_that_is_reset_drops_its_handler() {
     let (service, mut calls, mut drops) = hanging();
-    let server = start(service, ServerOptions::default()).await;
+    let server = start(service, ServerOptions::default());
     let (mut sender, _connection) = h2(&server).await;
     let waiting = tokio::spawn(sender.send_request(h2_request("/wait")));
     soon(calls.recv()).await;
@@ -354,7 +354,7 @@ async fn fn1_07_an_h2_stream_that_is_reset_drops_its_handler() {
 #[tokio::test]
 async fn an_h2_client_that_only_cancels_is_cut_off() {
     let (service, mut calls, _drops) = hanging();
-    let server = start(service, ServerOptions::default()).await;
+    let server = start(service, ServerOptions::default());
     let (mut sender, mut connection) = h2(&server).await;
     let mut cancelled = 0;
     let cut_off = async {
@@ -377,7 +377,7 @@ async fn an_h2_client_that_only_cancels_is_cut_off() {
 #[tokio::test]
 async fn h2c_is_served_and_says_goodbye_at_rest() {
     let options = ServerOptions { keep_alive: SHORT, ..ServerOptions::default() };
-    let server = start(service_fn(measure), options).await;
+    let server = start(service_fn(measure), options);
     let (mut sender, connection) = h2(&server).await;
     let response = sender.send_request(h2_request("/")).await.unwrap();
     assert_eq!(response.status(), 200);
@@ -387,8 +387,7 @@ async fn h2c_is_served_and_says_goodbye_at_rest() {
 
 #[tokio::test]
 async fn connections_beyond_the_bound_are_told_so() {
-    let server =
-        start(service_fn(measure), ServerOptions { connections: 1, ..ServerOptions::default() }).await;
+    let server = start(service_fn(measure), ServerOptions { connections: 1, ..ServerOptions::default() });
     let mut first = server.connect().await;
     first.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     read_until(&mut first, "got 0.").await;
@@ -410,7 +409,7 @@ async fn a_panic_in_a_handler_leaves_the_others_alone() {
         assert!(request.uri().path() != "/panic", "injected");
         Ok::<_, Infallible>(full(StatusCode::OK, "fine."))
     });
-    let server = start(service, ServerOptions::default()).await;
+    let server = start(service, ServerOptions::default());
     let mut other = server.connect().await;
     other.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     read_until(&mut other, "fine.").await;
@@ -434,7 +433,7 @@ async fn a_drain_finishes_what_is_under_way() {
             Ok::<_, Infallible>(full(StatusCode::OK, "fine."))
         }
     });
-    let server = start(service, ServerOptions::default()).await;
+    let server = start(service, ServerOptions::default());
     let (mut busy, mut resting) = (server.connect().await, server.connect().await);
     resting.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     read_until(&mut resting, "fine.").await;
@@ -458,7 +457,7 @@ async fn a_drain_finishes_what_is_under_way() {
 #[tokio::test]
 async fn a_drain_cuts_what_outlives_the_grace() {
     let (service, mut calls, mut drops) = hanging();
-    let server = start(service, ServerOptions { grace: SHORT, ..ServerOptions::default() }).await;
+    let server = start(service, ServerOptions { grace: SHORT, ..ServerOptions::default() });
     let mut stream = server.connect().await;
     stream.write_all(b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     calls.recv().await.unwrap();
@@ -476,4 +475,20 @@ fn the_file_limit_is_at_least_what_it_was() {
     let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     assert!(super::raise_file_limit() >= before.current || before.current.is_none());
     assert_eq!(super::raise_file_limit(), before.maximum);
+}
+
+/// A burst while the accept loop is busy: the kernel takes all of it at once.
+#[tokio::test]
+async fn a_burst_of_connections_waits_in_the_kernel() {
+    let burst = 2_000;
+    let least = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+    let room = least.map_or(burst, |text| text.trim().parse().unwrap());
+    super::raise_file_limit();
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    for n in 0..burst.min(room) {
+        let connected = tokio::time::timeout(SECOND, TcpStream::connect(address)).await;
+        waiting.push(connected.unwrap_or_else(|_| panic!("connection {n} is left out")).unwrap());
+    }
 }

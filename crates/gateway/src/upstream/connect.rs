@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use wire::{ErrorKind, UpstreamError};
+use wire::{Blame, ErrorKind, UpstreamError};
 
 use super::address::allowed;
 
@@ -38,7 +38,7 @@ pub(super) async fn connect(
     allow_private: bool,
 ) -> Result<Stream, UpstreamError> {
     let addresses = resolve(host, port, allow_private).await?;
-    let tcp = dial(addresses).await.map_err(|e| failed(format!("no connection: {}", e.kind())))?;
+    let tcp = dial(addresses).await.map_err(|e| undialled(&e))?;
     // Both sides: 40 ms of delayed ACK otherwise sit before the first token.
     tcp.set_nodelay(true).map_err(|e| failed(format!("socket option: {}", e.kind())))?;
     let Some(tls) = tls else { return Ok(Stream::Plain(tcp)) };
@@ -128,6 +128,18 @@ async fn dial(addresses: Vec<SocketAddr>) -> std::io::Result<TcpStream> {
     }
 }
 
+/// EMFILE and ENFILE, which have no kind of their own.
+const OUT_OF_DESCRIPTORS: [i32; 2] = [24, 23];
+
+fn undialled(error: &std::io::Error) -> UpstreamError {
+    let mut failed = failed(format!("no connection: {}", error.kind()));
+    if error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code)) {
+        failed.blame = Blame::Gateway;
+        "no connection: this gateway is out of file descriptors".clone_into(&mut failed.excerpt);
+    }
+    failed
+}
+
 fn failed(why: String) -> UpstreamError {
     UpstreamError::new(ErrorKind::Connect, None, why)
 }
@@ -210,6 +222,13 @@ mod tests {
         // Decimal and octal spellings either do not resolve or resolve to what is refused.
         for host in ["2130706433", "0177.0.0.1", "0x7f.1"] {
             assert!(resolve(host, 80, false).await.is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_shortage_of_our_own_is_not_the_vendors_fault() {
+        for (code, blame) in [(24, Blame::Gateway), (23, Blame::Gateway), (111, Blame::Vendor)] {
+            assert_eq!(undialled(&std::io::Error::from_raw_os_error(code)).blame, blame);
         }
     }
 

@@ -11,7 +11,6 @@ use anyhow::Context as _;
 use gateway::config::Config;
 use gateway::config::store::{ConfigStore, Origin};
 use ledger::Ledger;
-use tokio::net::TcpListener;
 
 use crate::cli::Global;
 use crate::{catalogue, logging, place};
@@ -67,8 +66,7 @@ async fn serve(
     data_dir: &Path,
 ) -> anyhow::Result<ExitCode> {
     let config = store.load();
-    let listener = TcpListener::bind(config.listen)
-        .await
+    let listener = gateway::server::bind(config.listen)
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let running = gateway::start(gateway::StartOptions {
         config: Arc::clone(&store),

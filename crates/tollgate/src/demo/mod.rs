@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use gateway::config::store::{ConfigStore, Origin};
+use gateway::server::bind;
 use gateway::{Running, StartOptions};
 use ledger::{Ledger, Reader};
 use sim::Sim;
@@ -58,7 +59,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 async fn show(options: &Options) -> anyhow::Result<ExitCode> {
     let prompts = Arc::new(prompts::load()?);
     let sims = vendors::start(prompts::answer_key(&prompts)).await?;
-    let listener = listen(options.port).await?;
+    let listener = listen(options.port)?;
     let addr = listener.local_addr()?;
     let dir = folder::fresh(&options.base, gateway::app::new_id(), SystemTime::now())
         .with_context(|| format!("a folder for this run in {}", options.base.display()))?;
@@ -89,15 +90,12 @@ async fn show(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 /// The port that was asked for; else 4000; else a free one.
-async fn listen(port: Option<u16>) -> anyhow::Result<TcpListener> {
+fn listen(port: Option<u16>) -> anyhow::Result<TcpListener> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     if let Some(port) = port {
-        return TcpListener::bind(at(port)).await.with_context(|| format!("cannot listen on port {port}"));
+        return bind(at(port)).with_context(|| format!("cannot listen on port {port}"));
     }
-    match TcpListener::bind(at(PORT)).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => TcpListener::bind(at(0)).await.context("no free port"),
-    }
+    bind(at(PORT)).or_else(|_| bind(at(0))).context("no free port")
 }
 
 /// Writes the config of the run and starts the real gate with it.

@@ -22,7 +22,7 @@ async fn send_all_then_read(server: &Running, head: &str, piece: &[u8], pieces: 
 /// Faults row 2: a client that first sends everything finds the refusal, not a broken connection.
 #[tokio::test]
 async fn a_client_in_the_middle_of_its_body_can_read_the_refusal() {
-    let server = start(service_fn(measure), ServerOptions::default()).await;
+    let server = start(service_fn(measure), ServerOptions::default());
     let piece = vec![b'x'; 64 << 10];
     let answer = send_all_then_read(&server, &head(LARGE), &piece, LARGE / piece.len()).await;
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("large."), "{answer}");
@@ -40,7 +40,7 @@ async fn a_client_in_the_middle_of_its_body_can_read_the_refusal() {
 
 #[tokio::test]
 async fn a_client_that_never_stops_is_cut() {
-    let server = start(service_fn(measure), ServerOptions::default()).await;
+    let server = start(service_fn(measure), ServerOptions::default());
     let mut stream = server.connect().await;
     stream.write_all(head(usize::MAX / 4).as_bytes()).await.unwrap();
     let piece = vec![b'x'; 1 << 20];
@@ -58,8 +58,7 @@ async fn a_client_that_never_stops_is_cut() {
 /// It counts against the bound of connections, and not for ever.
 #[tokio::test]
 async fn a_client_that_falls_silent_gives_its_place_back() {
-    let server =
-        start(service_fn(measure), ServerOptions { connections: 1, ..ServerOptions::default() }).await;
+    let server = start(service_fn(measure), ServerOptions { connections: 1, ..ServerOptions::default() });
     let mut silent = server.connect().await;
     silent.write_all(head(LARGE).as_bytes()).await.unwrap();
     assert!(read_to_close(&mut silent).await.starts_with("HTTP/1.1 413 "));
@@ -77,7 +76,7 @@ async fn a_client_that_falls_silent_gives_its_place_back() {
 /// Whoever has sent everything is not waited for, although it keeps its side open.
 #[tokio::test]
 async fn a_body_that_was_read_whole_ends_the_connection_at_once() {
-    let server = start(service_fn(measure), ServerOptions::default()).await;
+    let server = start(service_fn(measure), ServerOptions::default());
     let (mut polite, mut refused) = (server.connect().await, server.connect().await);
     let close = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
     polite.write_all(close.as_bytes()).await.unwrap();
@@ -91,7 +90,7 @@ async fn a_body_that_was_read_whole_ends_the_connection_at_once() {
 
 #[tokio::test]
 async fn a_drain_does_not_wait_longer_than_its_grace() {
-    let server = start(service_fn(measure), ServerOptions { grace: SHORT, ..ServerOptions::default() }).await;
+    let server = start(service_fn(measure), ServerOptions { grace: SHORT, ..ServerOptions::default() });
     let mut refused = server.connect().await;
     refused.write_all(head(LARGE).as_bytes()).await.unwrap();
     assert!(read_to_close(&mut refused).await.starts_with("HTTP/1.1 413 "));
