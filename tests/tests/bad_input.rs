@@ -221,7 +221,7 @@ async fn compressed_requests_and_answers_are_refused() {
     for stream in [false, true] {
         let mut body = chat("Hello");
         body["stream"] = json!(stream);
-        let refused = stack.client.try_stream("/v1/chat/completions", &body).await.err().expect("no answer");
+        let refused = stack.client.try_stream("/v1/chat/completions", &body).await.expect_err("no answer");
         error(&refused, 502);
     }
     let rows = stack.closed(3).await;

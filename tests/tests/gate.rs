@@ -10,7 +10,7 @@ use serde_json::json;
 use sim::{Sim, VendorSpec};
 use tollgate_tests::Client;
 
-async fn gate(toml: &str, dir: &std::path::Path) -> gateway::Running {
+fn gate(toml: &str, dir: &std::path::Path) -> gateway::Running {
     let config = Config::from_toml(toml).unwrap_or_else(|errors| panic!("{errors}"));
     let (ledger, _) = Ledger::open(dir, ledger::Options::default()).unwrap();
     let listener = gateway::server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -39,7 +39,7 @@ async fn a_call_fails_over_is_answered_and_lands_in_the_ledger() {
         south.base_url(),
     );
     let dir = tempfile::tempdir().unwrap();
-    let gate = gate(&toml, dir.path()).await;
+    let gate = gate(&toml, dir.path());
     let client = Client::new(gate.addr());
     let ask = |stream: bool| json!({"model": "cheap", "stream": stream, "messages": [{"role": "user", "content": "hello [[len:20]]"}]});
 
@@ -92,7 +92,7 @@ async fn a_held_stream_keeps_its_reported_usage_in_every_dialect() {
             vendor.base_url(),
         );
         let dir = tempfile::tempdir().unwrap();
-        let gate = gate(&toml, dir.path()).await;
+        let gate = gate(&toml, dir.path());
         let ask = json!({"model": "r", "stream": true, "max_tokens": 100,
             "messages": [{"role": "user", "content": "hello [[len:20]]"}]});
         let mut stream = Client::new(gate.addr()).stream("/v1/chat/completions", &ask).await;

@@ -9,6 +9,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::assemble::{AttemptParts, Ready};
 use crate::codec::{self, AttemptView, IntentView, OpenView, Record, RequestView};
+use crate::decision::{self, Texts};
 use crate::{AttemptId, CostBasis, Outcome, RequestId};
 
 /// What an attempt without a close is.
@@ -46,24 +47,42 @@ pub(crate) struct Inserts<'c> {
     conn: &'c Connection,
     request: CachedStatement<'c>,
     request_no: CachedStatement<'c>,
-    decision: CachedStatement<'c>,
+    texts: Texts<'c>,
     attempt: CachedStatement<'c>,
+    places: CachedStatement<'c>,
 }
 
 const REQUEST: &str = "INSERT INTO request (id, client_request_id, started_us, duration_us, ttft_us, key, route,
     requested_model, op, stream, tags, session, config_version, status, reason, provider, model, attempts,
-    baseline_target, baseline_micro, baseline_rest, saving_micro, saving_rest)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
+    baseline_target, baseline_micro, baseline_rest, saving_micro, saving_rest, decision_no, decision_figures)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+    ?24, ?25)
   ON CONFLICT (id) DO NOTHING";
 
-const ATTEMPT: &str = "INSERT INTO attempt (id, request_no, seq, provider, model, upstream_key, started_us, duration_us,
+const ATTEMPT: &str = "INSERT INTO attempt (no, id, request_no, seq, provider, model, upstream_key, started_us, duration_us,
     ttft_us, outcome, status, error, excerpt, served_model, finish, input, cache_read, cache_write_5m, cache_write_1h,
     input_audio, cache_read_audio, input_image, output, reasoning, output_audio, output_image, web_search,
     usage_estimated, cost_micro, cost_rest, cost_basis, cost_unknown, vendor_micro, vendor_rest, catalogue_version,
     price_lines)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
-    ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)
-  ON CONFLICT (id) DO NOTHING";
+    ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37)";
+
+/// The numbers of a request's attempts.
+const PLACES: &str = "SELECT no, id FROM attempt WHERE no BETWEEN ?1 * 256 AND ?1 * 256 + 255";
+
+/// Where the attempts of one request go.
+struct Places {
+    request_no: i64,
+    next: i64,
+    taken: Vec<AttemptId>,
+}
+
+impl Places {
+    /// Those of a request that has no attempts yet.
+    fn all(request_no: i64) -> Self {
+        Self { request_no, next: request_no.saturating_mul(256), taken: Vec::new() }
+    }
+}
 
 impl<'c> Inserts<'c> {
     /// Prepares the statements. Errors as SQLite does.
@@ -72,8 +91,9 @@ impl<'c> Inserts<'c> {
             conn,
             request: conn.prepare_cached(REQUEST)?,
             request_no: conn.prepare_cached("SELECT no FROM request WHERE id = ?1")?,
-            decision: conn.prepare_cached("INSERT INTO decision (request_no, json) VALUES (?1, ?2)")?,
+            texts: Texts::prepare(conn)?,
             attempt: conn.prepare_cached(ATTEMPT)?,
+            places: conn.prepare_cached(PLACES)?,
         })
     }
 
@@ -85,18 +105,18 @@ impl<'c> Inserts<'c> {
             _ => None,
         };
         added.requests = close.is_some().into();
-        let request_no = match close {
-            Some(no) => Some(no),
-            None => self.request_no(ready.request)?,
-        };
-        let request_no = if let Some(no) = request_no {
-            no
+        let mut places = if let Some(no) = close {
+            Places::all(no)
+        } else if let Some(no) = self.request_no(ready.request)? {
+            self.places(no)?
         } else {
             added.unknown_requests = 1;
-            self.unfinished(ready, unclosed)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?
+            Places::all(self.unfinished(ready, unclosed)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?)
         };
         for parts in &ready.attempts {
-            added += self.attempt(request_no, parts, unclosed)?;
+            if !places.taken.contains(&parts.id) {
+                added += self.attempt(&mut places, parts, unclosed)?;
+            }
         }
         Ok(added)
     }
@@ -104,6 +124,17 @@ impl<'c> Inserts<'c> {
     /// The row number of a request that is in the store. Errors as SQLite does.
     pub fn request_no(&mut self, id: RequestId) -> rusqlite::Result<Option<i64>> {
         self.request_no.query_row([id.to_bytes()], |row| row.get(0)).optional()
+    }
+
+    /// What is taken and what is free of a request that is in the store.
+    fn places(&mut self, request_no: i64) -> rusqlite::Result<Places> {
+        let mut places = Places::all(request_no);
+        let mut rows = self.places.query([request_no])?;
+        while let Some(row) = rows.next()? {
+            places.next = row.get::<_, i64>(0)?.saturating_add(1);
+            places.taken.push(AttemptId::from_bytes(row.get(1)?));
+        }
+        Ok(places)
     }
 
     /// A request that has no close: what its first intent says of it.
@@ -150,6 +181,7 @@ impl<'c> Inserts<'c> {
         let tags = (!tags.is_empty()).then(|| serde_json::Value::from(tags).to_string());
         let (baseline_micro, baseline_rest) = money(close.saving.as_ref().map(|s| s.baseline_cost));
         let (saving_micro, saving_rest) = money(close.saving.as_ref().map(|s| s.amount));
+        let (decision, figures) = self.decision(close.decision)?.unzip();
         let inserted = self.request.execute(params![
             open.id.to_bytes(),
             open.client_request_id,
@@ -174,20 +206,24 @@ impl<'c> Inserts<'c> {
             baseline_rest,
             saving_micro,
             saving_rest,
+            decision,
+            figures,
         ])?;
-        if inserted == 0 {
+        Ok((inserted > 0).then(|| self.conn.last_insert_rowid()))
+    }
+
+    /// The number of a decision's text, and its figures.
+    fn decision(&mut self, json: &str) -> rusqlite::Result<Option<(i64, String)>> {
+        let Some((text, figures)) = Some(json).filter(|json| !json.is_empty()).and_then(decision::split)
+        else {
             return Ok(None);
-        }
-        let no = self.conn.last_insert_rowid();
-        if !close.decision.is_empty() {
-            self.decision.execute(params![no, close.decision])?;
-        }
-        Ok(Some(no))
+        };
+        Ok(Some((self.texts.number(text)?, figures)))
     }
 
     fn attempt(
         &mut self,
-        request_no: i64,
+        places: &mut Places,
         parts: &AttemptParts,
         unclosed: Unclosed,
     ) -> rusqlite::Result<Added> {
@@ -207,9 +243,7 @@ impl<'c> Inserts<'c> {
         let close = close.unwrap_or_else(|| Box::new(without_close(parts.id, usage, estimate)));
         let cost = if closed { close.cost() } else { estimate };
         let outcome = if closed || !running { close.outcome.as_str() } else { RUNNING };
-        let Some(no) = self.attempt_row(request_no, intent.as_deref(), &close, cost, outcome)? else {
-            return Ok(Added::default());
-        };
+        let no = self.attempt_row(places, intent.as_deref(), &close, cost, outcome)?;
         let mut added = Added { attempts: 1, ..Added::default() };
         if let (false, Unclosed::Crashed(at)) = (closed, unclosed) {
             added.unknown_attempts = 1;
@@ -221,22 +255,24 @@ impl<'c> Inserts<'c> {
         Ok(added)
     }
 
-    /// Inserts an attempt. Returns its row number, `None` when it was there.
+    /// Inserts an attempt. Returns its row number. Errors as SQLite does: of the 257th attempt of a request, too.
     fn attempt_row(
         &mut self,
-        request_no: i64,
+        places: &mut Places,
         intent: Option<&IntentView<'_>>,
         close: &AttemptView<'_>,
         cost: Option<Money>,
         outcome: &str,
-    ) -> rusqlite::Result<Option<i64>> {
+    ) -> rusqlite::Result<i64> {
         let (cost_micro, cost_rest) = money(cost);
         let (vendor_micro, vendor_rest) = money(close.vendor_cost);
         let usage = &close.usage;
         let ulid_us = int(close.id.timestamp_ms().saturating_mul(1000));
-        let inserted = self.attempt.execute(params![
+        let no = places.next;
+        self.attempt.execute(params![
+            no,
             close.id.to_bytes(),
-            request_no,
+            places.request_no,
             int(intent.map_or(0, |i| i.seq)),
             // A close whose intent was lost to a full disk: the money is known, the vendor is not.
             intent.map_or("unknown", |i| i.provider),
@@ -273,7 +309,8 @@ impl<'c> Inserts<'c> {
             intent.map_or("", |i| i.catalogue_version),
             bill(&close.lines),
         ])?;
-        Ok((inserted > 0).then(|| self.conn.last_insert_rowid()))
+        places.next = no.saturating_add(1);
+        Ok(no)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod assemble;
 mod codec;
+mod decision;
 mod error;
 mod export;
 #[cfg(test)]

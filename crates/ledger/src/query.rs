@@ -12,6 +12,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::types::Value;
 
+use crate::reader::attempts_of_r;
+
 /// A period: from `since` up to, not including, `until`. A request belongs to the time of its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Period {
@@ -287,7 +289,7 @@ fn at_level(level: Level, schema: &str, condition: impl Fn(&str) -> String) -> S
         Level::Answer => condition("r"),
         Level::Any => {
             let inner = condition("x");
-            format!("EXISTS (SELECT 1 FROM {schema}.attempt x WHERE x.request_no = r.no AND {inner})")
+            format!("EXISTS (SELECT 1 FROM {schema}.attempt x WHERE {} AND {inner})", attempts_of_r("x"))
         }
     }
 }

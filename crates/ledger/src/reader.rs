@@ -17,7 +17,7 @@ use crate::ledger::SPOOL_DIR;
 use crate::query::requests::{self, Page, RequestQuery};
 use crate::query::rows::RequestDetail;
 use crate::query::spend::{self, Spend, SpendQuery};
-use crate::{OpenError, RequestId, frame, recover, spool, store};
+use crate::{AttemptId, OpenError, RequestId, frame, recover, spool, store};
 
 /// The schemas that every query looks into: the file, and the tables in memory.
 pub(crate) const SCHEMAS: [&str; 2] = ["store", "main"];
@@ -26,6 +26,17 @@ pub(crate) const SCHEMAS: [&str; 2] = ["store", "main"];
 /// the real ones.
 pub(crate) const fn not_echo(schema: &str) -> &'static str {
     if schema.len() == "main".len() { "r.no NOT IN (SELECT request_no FROM main.echo)" } else { "1" }
+}
+
+/// The SQL of requests `r`, each with its attempts `a`. In this order, because it is the numbers of requests that lead
+/// to those of attempts.
+pub(crate) fn with_attempts(schema: &str) -> String {
+    format!("{schema}.request r CROSS JOIN {schema}.attempt a ON {}", attempts_of_r("a"))
+}
+
+/// The SQL condition that the attempt `table` belongs to the request `r`.
+pub(crate) fn attempts_of_r(table: &str) -> String {
+    format!("{table}.no BETWEEN r.no * 256 AND r.no * 256 + 255")
 }
 
 /// A view of the ledger at one moment. Open a new one to see what came since.
@@ -170,26 +181,24 @@ fn read_spool(dir: &Path) -> Result<Vec<Ready>, OpenError> {
 
 /// Adds what the store lacks of a request to the tables in memory.
 fn add(conn: &Connection, mut ready: Ready) -> rusqlite::Result<()> {
-    let stored = |table: &str, id: [u8; 16]| -> rusqlite::Result<bool> {
-        let mut statement = conn.prepare_cached(&format!("SELECT 1 FROM store.{table} WHERE id = ?1"))?;
-        Ok(statement.query_row([id], |_| Ok(())).optional()?.is_some())
-    };
-    let request_stored = stored("request", ready.request.to_bytes())?;
-    if request_stored {
-        let mut missing = Vec::new();
-        for attempt in ready.attempts {
-            if !stored("attempt", attempt.id.to_bytes())? {
-                missing.push(attempt);
-            }
-        }
-        if missing.is_empty() {
+    let mut statement = conn.prepare_cached("SELECT no FROM store.request WHERE id = ?1")?;
+    let stored: Option<i64> = statement.query_row([ready.request.to_bytes()], |row| row.get(0)).optional()?;
+    if let Some(no) = stored {
+        let sql = "SELECT id FROM store.attempt WHERE no BETWEEN ?1 * 256 AND ?1 * 256 + 255";
+        let mut statement = conn.prepare_cached(sql)?;
+        let ids = statement.query_map([no], |row| row.get(0).map(AttemptId::from_bytes))?;
+        let ids = ids.collect::<rusqlite::Result<Vec<_>>>()?;
+        ready.attempts.retain(|attempt| !ids.contains(&attempt.id));
+        if ready.attempts.is_empty() {
             return Ok(());
         }
-        ready = Ready { request: ready.request, close: None, attempts: missing };
+        ready.close = None;
     }
     let mut inserts = Inserts::prepare(conn)?;
     inserts.ready(&ready, Unclosed::Running)?;
-    if request_stored && let Some(no) = inserts.request_no(ready.request)? {
+    if stored.is_some()
+        && let Some(no) = inserts.request_no(ready.request)?
+    {
         conn.execute("INSERT OR IGNORE INTO echo (request_no) VALUES (?1)", params![no])?;
     }
     Ok(())

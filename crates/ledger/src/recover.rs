@@ -220,7 +220,7 @@ mod tests {
         let (bytes, _) = segment();
         let (found, store) = replayed(&bytes, 2);
         assert_eq!((found[1].requests, found[1].attempts, found[1].unknown_attempts), (0, 0, 0));
-        assert_eq!([3, 3, 1, 2], ["request", "attempt", "adjustment", "decision"].map(|t| store.count(t)));
+        assert_eq!([3, 3, 1, 1], ["request", "attempt", "adjustment", "decision"].map(|t| store.count(t)));
     }
 
     #[test]

@@ -25,22 +25,29 @@ CREATE TABLE request (
   baseline_micro INTEGER,
   baseline_rest INTEGER,
   saving_micro INTEGER,
-  saving_rest INTEGER
+  saving_rest INTEGER,
+  decision_no INTEGER REFERENCES decision (no), -- NULL: none is known
+  decision_figures TEXT                -- what fills the holes, with commas between
 ) STRICT;
 
 CREATE INDEX request_started ON request (started_us);
 CREATE INDEX request_client_id ON request (client_request_id) WHERE client_request_id IS NOT NULL;
 
--- Apart from `request`, so that lists and sums do not drag it through the cache.
+-- What decisions say, with a hole (U+0001) for each figure. Requests share a text; the figures are theirs.
 CREATE TABLE decision (
-  request_no INTEGER PRIMARY KEY REFERENCES request (no),
-  json TEXT NOT NULL
+  no INTEGER PRIMARY KEY,
+  hash INTEGER NOT NULL,               -- FNV-1a of the text, to find it by
+  text TEXT NOT NULL
 ) STRICT;
 
+CREATE INDEX decision_hash ON decision (hash);
+
+-- The attempts of a request lie side by side under numbers that follow from its own, so that neither their ids nor
+-- their requests need an index.
 CREATE TABLE attempt (
-  no INTEGER PRIMARY KEY,
-  id BLOB NOT NULL UNIQUE,
-  request_no INTEGER NOT NULL REFERENCES request (no),
+  no INTEGER PRIMARY KEY,              -- request_no * 256 + its place in the store
+  id BLOB NOT NULL,
+  request_no INTEGER NOT NULL REFERENCES request (no) CHECK (request_no = no >> 8),
   seq INTEGER NOT NULL,
   provider TEXT NOT NULL,
   model TEXT NOT NULL,
@@ -76,8 +83,6 @@ CREATE TABLE attempt (
   catalogue_version TEXT NOT NULL,
   price_lines TEXT                     -- [[bucket, units, pico-dollars per unit], …]; their sum is the cost
 ) STRICT;
-
-CREATE INDEX attempt_request ON attempt (request_no);
 
 -- The bills as rows. Stored with the attempt: a call has three to five lines, and a row each would double the work.
 CREATE VIEW price_line AS

@@ -20,7 +20,7 @@ use crate::insert::RUNNING;
 use crate::query::requests::{money, price_lines, time};
 use crate::query::rows::PricedLine;
 use crate::query::{Filter, Level, Period, Sql};
-use crate::reader::SCHEMAS;
+use crate::reader::{SCHEMAS, with_attempts};
 
 /// A version of the specification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -286,8 +286,9 @@ fn statement(sql: &mut Sql, query: &FocusQuery, schema: &str) -> String {
            r.requested_model, r.route, r.key, r.tags, a.price_lines,
            (SELECT sum(cost_micro) FROM {schema}.adjustment j WHERE j.attempt_no = a.no),
            (SELECT sum(cost_rest) FROM {schema}.adjustment j WHERE j.attempt_no = a.no)
-         FROM {schema}.attempt a JOIN {schema}.request r ON r.no = a.request_no
-         WHERE a.outcome <> '{RUNNING}' AND {period} AND {filter} ORDER BY a.no"
+         FROM {}
+         WHERE a.outcome <> '{RUNNING}' AND {period} AND {filter} ORDER BY a.no",
+        with_attempts(schema)
     )
 }
 

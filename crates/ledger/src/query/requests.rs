@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use ulid::Ulid;
 
+use crate::decision;
 use crate::query::rows::{
     Adjustment, AttemptDetail, AttemptRow, PricedLine, RequestDetail, RequestHead, RequestRow, UsageSums,
 };
 use crate::query::{BadQuery, Filter, Level, Period, Sql};
-use crate::reader::{SCHEMAS, not_echo};
+use crate::reader::{SCHEMAS, not_echo, with_attempts};
 use crate::{CostBasis, RequestId};
 
 /// Most requests on a page.
@@ -102,12 +103,14 @@ pub(crate) fn detail(conn: &Connection, id: RequestId) -> rusqlite::Result<Optio
     for schema in SCHEMAS {
         let text = format!(
             "SELECT {HEAD}, r.config_version, r.baseline_target, r.baseline_micro, r.baseline_rest,
-               (SELECT json FROM {schema}.decision d WHERE d.request_no = r.no)
-             FROM {schema}.request r WHERE r.id = ?1 AND {}",
+               d.text, r.decision_figures
+             FROM {schema}.request r LEFT JOIN {schema}.decision d ON d.no = r.decision_no WHERE r.id = ?1 AND {}",
             not_echo(schema)
         );
         let found = conn.query_row(&text, [id.to_bytes()], |row| {
-            let decision: Option<String> = row.get(21)?;
+            let text: Option<String> = row.get(21)?;
+            let figures: Option<String> = row.get(22)?;
+            let decision = text.zip(figures).map(|(text, figures)| decision::join(&text, &figures));
             Ok(RequestDetail {
                 head: head(row)?,
                 config_version: row.get(17)?,
@@ -202,7 +205,8 @@ fn attempts(
                a.vendor_micro, a.vendor_rest, a.catalogue_version, a.price_lines,
                (SELECT sum(cost_micro) FROM {schema}.adjustment j WHERE j.attempt_no = a.no),
                (SELECT sum(cost_rest) FROM {schema}.adjustment j WHERE j.attempt_no = a.no)
-             FROM {schema}.attempt a JOIN {schema}.request r ON r.no = a.request_no WHERE r.id = ?1"
+             FROM {} WHERE r.id = ?1",
+            with_attempts(schema)
         );
         let mut statement = conn.prepare_cached(&text)?;
         let rows =

@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 
 use crate::insert::RUNNING;
 use crate::query::{By, Filter, Level, Period, Sql};
-use crate::reader::{SCHEMAS, not_echo};
+use crate::reader::{SCHEMAS, not_echo, with_attempts};
 
 /// Microseconds of the buckets in which SQL groups time. A quarter of an hour, since no time zone is finer.
 const QUARTER_US: i64 = 900_000_000;
@@ -283,7 +283,7 @@ impl Grouping<'_> {
             self.width.money("a.cost", "a.cost_basis = 'estimated'"),
         ]
         .join(", ");
-        let from = format!("{0}.attempt a JOIN {0}.request r ON r.no = a.request_no", self.schema);
+        let from = with_attempts(self.schema);
         let only = format!("a.outcome <> '{RUNNING}'");
         self.run(Level::Attempt, (&sums, &from, &only), |totals, sums| {
             let mut more = Totals { attempts: sums.count()?, escalated: sums.count()?, ..Totals::default() };

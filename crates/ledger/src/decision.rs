@@ -1,0 +1,125 @@
+//! A decision's JSON in two parts: its text, which thousands of requests share, and its figures, which are each
+//! request's own. The text is stored once, the figures with the request; put together again they are the JSON to the
+//! last byte.
+//!
+//! The obvious alternative, the JSON with every request, is most of what a ledger would weigh and most of what writing
+//! it would cost. Compressing each one on its own finds nothing that repeats.
+
+use std::collections::HashMap;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+/// Where a figure was. JSON holds no raw control characters.
+const HOLE: char = '\u{1}';
+
+/// Splits a text at its runs of digits: the text with holes, and the runs with commas between them. `None` for a text that
+/// has holes of its own, which is no JSON.
+pub(crate) fn split(json: &str) -> Option<(String, String)> {
+    if json.contains(HOLE) {
+        return None;
+    }
+    let (mut text, mut figures) = (String::with_capacity(json.len()), String::with_capacity(96));
+    let mut rest = json;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(at);
+        let end = from.find(|c: char| !c.is_ascii_digit()).unwrap_or(from.len());
+        let (run, after) = from.split_at(end);
+        text.push_str(before);
+        text.push(HOLE);
+        if !figures.is_empty() {
+            figures.push(',');
+        }
+        figures.push_str(run);
+        rest = after;
+    }
+    text.push_str(rest);
+    Some((text, figures))
+}
+
+/// Fills the holes of a text.
+pub(crate) fn join(text: &str, figures: &str) -> String {
+    let mut json = String::with_capacity(text.len() + figures.len());
+    let mut runs = figures.split(',');
+    for (n, piece) in text.split(HOLE).enumerate() {
+        if n > 0 {
+            json.push_str(runs.next().unwrap_or_default());
+        }
+        json.push_str(piece);
+    }
+    json
+}
+
+/// The texts that are in the store, as far as this transaction has met them.
+pub(crate) struct Texts<'c> {
+    conn: &'c Connection,
+    find: CachedStatement<'c>,
+    add: CachedStatement<'c>,
+    met: HashMap<String, i64>,
+}
+
+impl<'c> Texts<'c> {
+    /// Prepares the statements. Errors as SQLite does.
+    pub fn prepare(conn: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            conn,
+            find: conn.prepare_cached("SELECT no FROM decision WHERE hash = ?1 AND text = ?2")?,
+            add: conn.prepare_cached("INSERT INTO decision (hash, text) VALUES (?1, ?2)")?,
+            met: HashMap::new(),
+        })
+    }
+
+    /// The number of a text, which is added if it is new. Errors as SQLite does.
+    pub fn number(&mut self, text: String) -> rusqlite::Result<i64> {
+        if let Some(no) = self.met.get(&text) {
+            return Ok(*no);
+        }
+        let hash = hash(&text);
+        let found = self.find.query_row(params![hash, text], |row| row.get(0)).optional()?;
+        let no = if let Some(no) = found {
+            no
+        } else {
+            self.add.execute(params![hash, text])?;
+            self.conn.last_insert_rowid()
+        };
+        self.met.insert(text, no);
+        Ok(no)
+    }
+}
+
+/// FNV-1a. It only narrows a search down, and must be the same in every build.
+fn hash(text: &str) -> i64 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// LAW 7: what is read is what was decided, to the last byte.
+        #[test]
+        fn a_decision_comes_back_as_it_was(json in "[^\u{1}]*", figures in proptest::collection::vec("[0-9a,.{}\"-]{0,9}", 0..9)) {
+            for json in [json, figures.concat()] {
+                let (text, figures) = split(&json).unwrap();
+                prop_assert!(!text.contains(|c: char| c.is_ascii_digit()));
+                prop_assert_eq!(join(&text, &figures), json);
+            }
+        }
+    }
+
+    #[test]
+    fn requests_that_differ_in_figures_share_a_text() {
+        let one =
+            split(r#"{"price_usd":"0.000390","input_tokens":219,"rules":["input_tokens > 30000: no"]}"#);
+        let two = split(r#"{"price_usd":"12.5","input_tokens":7,"rules":["input_tokens > 30000: no"]}"#);
+        let ((one, figures), (two, _)) = (one.unwrap(), two.unwrap());
+        assert_eq!((one, figures.as_str()), (two, "0,000390,219,30000"));
+        assert_eq!(split("\u{1}"), None);
+        assert_eq!(split(""), Some((String::new(), String::new())));
+    }
+}
