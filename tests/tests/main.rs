@@ -9,6 +9,7 @@ mod clients;
 mod crash;
 mod demo;
 mod disk;
+mod eval;
 mod examples;
 mod explain;
 mod failover;

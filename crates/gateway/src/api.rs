@@ -41,6 +41,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/routes", get(state::routes))
         .route("/api/v1/models", get(state::models))
         .route("/api/v1/prices", get(state::prices))
+        .route("/api/v1/retirements", get(state::retirements))
         .route("/api/v1/keys", get(state::keys))
         .route("/api/v1/config/version", get(state::config_version))
         .route("/readyz", get(state::ready))

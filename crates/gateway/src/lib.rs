@@ -17,6 +17,7 @@ pub mod meter;
 pub mod metrics;
 pub mod plan;
 pub mod respond;
+pub mod retirement;
 pub mod routes;
 pub mod server;
 pub mod service;

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::config::store::ConfigStore;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::retirement;
 use crate::server::{self, Drained, ServerOptions};
 use crate::service::Service;
 use crate::telemetry::{Telemetry, TelemetryError};
@@ -72,6 +73,7 @@ pub fn start(options: StartOptions) -> Result<Running, StartError> {
         data_dir: options.data_dir,
         notice: OnceLock::new(),
     });
+    tokio::spawn(retirement::watch(Arc::downgrade(&app)));
     let api = api::router(Arc::clone(&app));
     let service = Service::new(Arc::clone(&app), api);
     let limits = ServerOptions {

@@ -66,6 +66,8 @@ commands! {
     Requests(requests),
     /// Closed API, serverless, own GPUs or a hybrid: what each costs, and published claims checked
     Tco(tco),
+    /// A regression suite against any model or route; compare runs; find a replacement
+    Eval(eval),
     /// Create, list, revoke and rotate client keys
     Keys(keys),
     /// Measure what an endpoint carries at an objective for latency

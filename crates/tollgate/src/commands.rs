@@ -4,6 +4,7 @@ pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod eval;
 pub mod explain;
 pub mod init;
 pub mod keys;

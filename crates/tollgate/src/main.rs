@@ -5,6 +5,7 @@ mod catalogue;
 mod cli;
 mod commands;
 mod demo;
+mod eval;
 mod logging;
 mod place;
 mod render;

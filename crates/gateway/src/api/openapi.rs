@@ -36,6 +36,7 @@ fn description() -> Value {
             "/api/v1/routes": read("Routes and aliases with their targets", &[]),
             "/api/v1/models": read("The catalogue's models at the configured vendors", &[("q", "query"), ("provider", "query")]),
             "/api/v1/prices": read("Prices now, dollars per million", &[("q", "query"), ("provider", "query")]),
+            "/api/v1/retirements": read("Configured models with an announced end, the nearest first", &[]),
             "/api/v1/keys": read("Names of the client keys (admin token)", &[]),
             "/api/v1/config/version": read("The running configuration's version and the last reload's errors", &[]),
             "/healthz": read("Alive", &[]),

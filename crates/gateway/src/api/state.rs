@@ -69,6 +69,12 @@ fn told_group(group: &Group) -> Value {
     json!({"name": group.name, "pick": format!("{:?}", group.pick).to_lowercase(), "targets": targets})
 }
 
+/// `GET /api/v1/retirements`: configured models with an announced end, the nearest first.
+pub(super) async fn retirements(State(app): State<Arc<App>>, _: Reader) -> Json<Value> {
+    let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
+    Json(json!({"retirements": crate::retirement::ends(&app.config.load(), today)}))
+}
+
 /// A search.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Search {

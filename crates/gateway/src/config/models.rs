@@ -12,9 +12,8 @@ use super::doc::{Doc, Section};
 use super::nearest::nearest;
 use super::providers::Providers;
 use super::{Group, Target};
+use crate::retirement::NOTICE_DAYS;
 
-/// Days before a retirement in which the start says so.
-const NOTICE_DAYS: i32 = 60;
 /// Longest name of a model or route.
 const NAME_BYTES: usize = 128;
 
@@ -185,7 +184,9 @@ impl Targets<'_> {
         let left = self.today.until(end.last_day).map_or(0, |left| left.get_days());
         if left <= NOTICE_DAYS {
             let verb = if left < 0 { "was retired after" } else { "retires after" };
-            let hint = end.successor.as_ref().map(|s| format!("its vendor names `{s}` instead"));
+            let named = end.successor.as_ref().map(|s| format!("its vendor names `{s}` instead; "));
+            let find = format!("`tollgate eval replace {} --suite FILE` finds a replacement", offer.target());
+            let hint = Some(format!("{}{find}", named.unwrap_or_default()));
             doc.warn(span, format!("`{}` {verb} {}", offer.target(), end.last_day), hint);
         }
     }

@@ -14,9 +14,9 @@ use std::process::ExitCode;
 
 use crate::cli::Global;
 
-/// Arguments.
+/// Flags of `tco`.
 #[derive(clap::Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub struct Args {
     #[command(subcommand)]
     task: Option<Task>,
