@@ -1,6 +1,7 @@
 //! `tollgate eval` from outside: a planted regression is caught and named, a killed run goes on without paying twice, the
 //! cheapest replacement that passes is named.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
@@ -213,9 +214,10 @@ async fn retiring(dir: &Path, models: &str) -> Vec<Sim> {
         ("south/mid", "0.5", "1.5"),
         ("south/big", "5", "15"),
     ] {
-        overlay += &format!("[[price]]\ntarget = \"{target}\"\ninput = \"{input}\"\noutput = \"{output}\"\n");
+        let _ =
+            writeln!(overlay, "[[price]]\ntarget = \"{target}\"\ninput = \"{input}\"\noutput = \"{output}\"");
     }
-    overlay += &format!("[[model]]\ntarget = \"north/old\"\nlast_day = \"{last_day}\"\n");
+    let _ = writeln!(overlay, "[[model]]\ntarget = \"north/old\"\nlast_day = \"{last_day}\"");
     let file = setup::write(dir, &sims.iter().collect::<Vec<_>>(), models, &[]);
     std::fs::write(dir.join("overlay.toml"), overlay).expect("writable");
     assert!(file.exists());
