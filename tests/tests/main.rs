@@ -1,5 +1,6 @@
 //! All whole-system tests in one program: one a file would link the same gateway again and again.
 
+mod adaptive;
 mod answers;
 mod api;
 mod bad_input;

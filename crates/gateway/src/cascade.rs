@@ -90,6 +90,8 @@ pub struct Call {
     pub route: Option<Arc<RouteConfig>>,
     /// Every target that the plan may name.
     pub targets: Vec<Arc<Target>>,
+    /// Some model's vendors are picked by price, so that warm prompt caches are kept in mind.
+    pub weighs_prices: bool,
     /// Headers that every attempt carries (`traceparent`, `x-request-id`).
     pub headers: HeaderMap,
     /// Estimated input tokens.

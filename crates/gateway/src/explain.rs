@@ -36,7 +36,15 @@ pub fn explain(config: &Config, health: &Health, body: Bytes) -> Result<Explaine
     let request = door.read(Op::Chat, body)?;
     let resolved = config.resolve(&request.view.model)?;
     let input_tokens = estimate_tokens(request.view.text_bytes);
-    let inputs = plan::Inputs { request: &request, session: 0, bound_to: None, input_tokens };
+    // No draw: a spread choice is told as its shares, the largest first.
+    let inputs = plan::Inputs {
+        request: &request,
+        session: 0,
+        draw: None,
+        bound_to: None,
+        affinity: None,
+        input_tokens,
+    };
     let plan = plan::decide(health, &resolved, &inputs)?;
     Ok(told(request.view.model, plan, &resolved))
 }

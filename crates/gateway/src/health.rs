@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use router::Up;
+use router::{Measured, Measures, Sample, Up};
 use wire::{Blame, ErrorKind, UpstreamError};
 
 use crate::config::Target;
@@ -58,6 +58,9 @@ struct State {
     /// Keys that this model throttles or refuses: limits are per model at most vendors.
     keys: Keys,
     key_count: usize,
+    /// Since `epoch`.
+    measures: Measures,
+    epoch: Instant,
 }
 
 /// What the targets of one host share.
@@ -101,6 +104,8 @@ pub struct TargetHealth {
     pub calls: u64,
     /// Failures since start.
     pub failures: u64,
+    /// Speed, failures and cache hits of late: what `pick = "adaptive"` goes by.
+    pub measured: Measured,
 }
 
 impl Health {
@@ -119,6 +124,11 @@ impl Health {
     /// Smoothed time to first token in milliseconds.
     pub fn ttft_ms(&self, target: &Target) -> Option<f64> {
         lock(&self.known(target)?.state).breaker.ttft_ms
+    }
+
+    /// Speed, failures and cache hits of late; `None` when it was never called.
+    pub fn measured(&self, target: &Target, now: Instant) -> Option<Measured> {
+        Some(lock(&self.known(target)?.state).measured(now))
     }
 
     /// Admits a call and picks the key. `None`: the breaker is open, or every key is out. With `last_resort` an
@@ -166,11 +176,13 @@ impl Health {
         throttled.then(|| least.until.saturating_duration_since(now))
     }
 
-    /// A call succeeded, with its time to first token.
-    pub fn succeeded(&self, target: &Target, admission: Admission, ttft: Duration, now: Instant) {
+    /// A call succeeded, and how.
+    pub fn succeeded(&self, target: &Target, admission: Admission, sample: &Sample, now: Instant) {
         let cell = self.cell(target, now);
         let mut state = lock(&cell.state);
-        state.breaker.succeeded(admission.probe, !admission.forced, ttft, now);
+        state.breaker.succeeded(admission.probe, !admission.forced, sample.ttft.unwrap_or(sample.total), now);
+        let since = now.saturating_duration_since(state.epoch);
+        state.measures.answered(sample, since);
         state.keys.succeeded(admission.key);
         lock(&cell.vendor.state).keys.succeeded(admission.key);
     }
@@ -180,7 +192,11 @@ impl Health {
         let cell = self.cell(target, now);
         let mut state = lock(&cell.state);
         match error.blame {
-            Blame::Vendor => state.breaker.failed(admission.probe, error, fastrand::u64(..), now),
+            Blame::Vendor => {
+                state.breaker.failed(admission.probe, error, fastrand::u64(..), now);
+                let since = now.saturating_duration_since(state.epoch);
+                state.measures.failed(since);
+            }
             Blame::Key => {
                 state.breaker.refused(admission.probe, true);
                 let (host, key) = (&target.host, admission.key);
@@ -192,6 +208,14 @@ impl Health {
             }
             Blame::Request | Blame::Gateway => state.breaker.refused(admission.probe, false),
         }
+    }
+
+    /// The client went away while nothing had come of a call: that it took so long is a measurement.
+    pub fn waited(&self, target: &Target, stream: bool, waited: Duration, now: Instant) {
+        let Some(cell) = self.known(target) else { return };
+        let mut state = lock(&cell.state);
+        let since = now.saturating_duration_since(state.epoch);
+        state.measures.gave_up(stream, waited, since);
     }
 
     /// A call was given up by us (client gone): frees the probe, counts nothing.
@@ -239,7 +263,8 @@ impl Health {
             Arc::clone(hosts.entry(target.host.id.as_str().into()).or_default())
         };
         let new = || {
-            let state = State { breaker: Breaker::new(now), keys: Keys::default(), key_count: 0 };
+            let (keys, measures) = (Keys::default(), Measures::default());
+            let state = State { breaker: Breaker::new(now), keys, key_count: 0, measures, epoch: now };
             Arc::new(Cell { vendor, state: Mutex::new(state) })
         };
         let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
@@ -309,7 +334,14 @@ impl Cell {
             ttft_ms: state.breaker.ttft_ms,
             calls: state.breaker.calls,
             failures: state.breaker.failures,
+            measured: state.measured(now),
         }
+    }
+}
+
+impl State {
+    fn measured(&self, now: Instant) -> Measured {
+        self.measures.at(now.saturating_duration_since(self.epoch))
     }
 }
 

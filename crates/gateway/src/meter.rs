@@ -3,11 +3,12 @@
 //! on each way out, is how gateways lose the spend of cancelled streams (field notes §1.7).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use catalog::{Basis, Context, Cost, Money, Tier, Usage};
 use jiff::Timestamp;
 use ledger::{AttemptClose, AttemptId, CostBasis, Intent, Outcome, RequestClose, RequestOpen, Saving};
+use router::Sample;
 use wire::{Ending, Reply, UpstreamError};
 
 use crate::app::{App, new_id};
@@ -52,6 +53,7 @@ pub struct AttemptMeter {
     ttft_us: Option<u64>,
     status: Option<u16>,
     tier: Tier,
+    warm: Option<bool>,
     /// Bytes of the request reached the vendor's socket: a cancelled call may have been billed.
     sent: bool,
     open: bool,
@@ -100,6 +102,8 @@ pub struct AttemptStart {
     pub tier: Tier,
     /// The catalogue's version.
     pub catalogue_version: String,
+    /// Whether the session's prompt cache may be warm at the target; `None`: nobody asks, nothing is remembered.
+    pub warm: Option<bool>,
 }
 
 impl AttemptMeter {
@@ -138,6 +142,7 @@ impl AttemptMeter {
             ttft_us: None,
             status: None,
             tier: start.tier,
+            warm: start.warm,
             sent: false,
             open: true,
             tally: Arc::clone(tally),
@@ -176,10 +181,29 @@ impl AttemptMeter {
 
     /// Closes a good answer, or one that a check rejected.
     pub fn succeed(&mut self, outcome: Outcome, ending: &Ending) -> Closed {
+        let now = Instant::now();
+        let sample = self.sample(ending, now);
         self.first_content();
-        let ttft = std::time::Duration::from_micros(self.ttft_us.unwrap_or(0));
-        self.app.health.succeeded(&self.target, self.admission, ttft, Instant::now());
+        self.app.health.succeeded(&self.target, self.admission, &sample, now);
+        if self.warm.is_some() {
+            self.app.affinity.answered(self.request.session, &self.target.id, now);
+        }
         self.close(outcome, ending, None)
+    }
+
+    /// What the answer says of its vendor. Call before a whole answer gets its own time as that of its first content.
+    fn sample(&self, ending: &Ending, now: Instant) -> Sample {
+        let reported = ending.usage.filter(|usage| usage.basis == Basis::Reported);
+        let output =
+            reported.map_or_else(|| estimate_tokens(ending.output_bytes), |usage| usage.total_output());
+        Sample {
+            ttft: self.ttft_us.map(Duration::from_micros),
+            total: now.saturating_duration_since(self.started),
+            output_tokens: output,
+            input_tokens: reported.map_or(0, |usage| usage.total_input()),
+            cached_tokens: reported.map_or(0, |usage| usage.cache_read),
+            warm: self.warm == Some(true),
+        }
     }
 
     /// Closes a failure. `begun`: the client had already got a part of it.
@@ -285,6 +309,10 @@ impl Drop for AttemptMeter {
     fn drop(&mut self) {
         if self.open {
             self.app.health.abandoned(&self.target, self.admission);
+            if self.sent && self.ttft_us.is_none() {
+                let (stream, waited) = (self.request.stream, self.started.elapsed());
+                self.app.health.waited(&self.target, stream, waited, Instant::now());
+            }
             let ending = self.ending();
             self.close(Outcome::Cancelled, &ending, None);
         }

@@ -163,7 +163,7 @@ default = "cheep"
             "1: unknown key `lisen` in the top level (did you mean `listen`?)",
             "3: `api_key`: the environment variable TOGETHER_KEY is not set (export TOGETHER_KEY=…, or take this section out)",
             "5: `deepinfra/y`: the provider `deepinfra` is not configured (add [providers.deepinfra] with api_key = \"env:DEEPINFRA_API_KEY\")",
-            "6: `pick` = \"cheepest\" is none that we know (one of order, weighted, cheapest, fastest)",
+            "6: `pick` = \"cheepest\" is none that we know (one of order, weighted, cheapest, fastest, adaptive)",
             "8: `default` = \"cheep\" is no model of this file (did you mean `cheap`?)",
         ]
     );
@@ -207,10 +207,6 @@ fn fn1_21_what_this_build_does_not_enforce_is_refused() {
         "`shadow` needs shadow traffic: not in this build",
     );
     mistake(&route("[routes.r.residency]\n\"data=eu\" = [\"eu\"]"), "`residency` needs residency rules");
-    mistake(
-        &format!("{BASE}[models.c]\ntargets = [\"together/c\"]\npick = \"adaptive\""),
-        "needs the learning router",
-    );
     mistake(
         &BASE.replace("[models.a]", "cost = { usd_per_hour = \"2.80\" }\n[models.a]"),
         "`cost` needs the cost of servers",

@@ -6,10 +6,11 @@
 
 use regex::Regex;
 
+use crate::adaptive::{self, Placed};
 use crate::needs::{self, Fit};
 use crate::{
-    Candidate, Excluded, Explanation, Group, How, Kept, NoCandidate, Plan, Prompt, Reason, Role, Route, Rule,
-    Step, Until, Up, order,
+    Candidate, Excluded, Explanation, Group, How, Kept, NoCandidate, Pick, Plan, Prompt, Reason, Role, Route,
+    Rule, Step, Until, Up, order,
 };
 
 /// Bytes of the start, and of the end, of the last user message that rules read. A regex with a Unicode word boundary
@@ -24,6 +25,8 @@ struct Able<'g, 'a> {
     kept: Vec<(&'g Candidate<'a>, Fit)>,
     /// The first need that excluded someone.
     lacked: Option<&'static str>,
+    /// What placed each of `kept`, with `pick = "adaptive"`; else empty.
+    placed: Vec<Placed>,
 }
 
 /// Decides. `route` is `None` for a pinned model or alias (then `default` is the only group and no check runs).
@@ -39,8 +42,8 @@ pub fn decide(
         needs: needs::in_words(prompt),
         ..Explanation::default()
     };
-    let default = able(default, prompt, &mut record.excluded);
-    let escalate = route.and(escalate).map(|group| able(group, prompt, &mut record.excluded));
+    let default = able(default, prompt, &mut record);
+    let escalate = route.and(escalate).map(|group| able(group, prompt, &mut record));
     if let Some(group) = escalate.as_ref().filter(|e| e.kept.is_empty()) {
         record
             .notes
@@ -63,22 +66,29 @@ pub fn decide(
 }
 
 /// Filters and sorts one group.
-fn able<'g, 'a>(group: &'g Group<'a>, prompt: &Prompt<'_>, excluded: &mut Vec<Excluded>) -> Able<'g, 'a> {
+fn able<'g, 'a>(group: &'g Group<'a>, prompt: &Prompt<'_>, record: &mut Explanation) -> Able<'g, 'a> {
     let mut kept = Vec::with_capacity(group.candidates.len());
     let mut lacked = None;
     for candidate in &group.candidates {
         match needs::fit(candidate, prompt) {
             Fit::No(need, why) => {
                 lacked = lacked.or(Some(need));
-                if !excluded.iter().any(|e| e.target == candidate.target) {
-                    excluded.push(Excluded { target: candidate.target.to_owned(), why });
+                if !record.excluded.iter().any(|e| e.target == candidate.target) {
+                    record.excluded.push(Excluded { target: candidate.target.to_owned(), why });
                 }
             }
             fit => kept.push((candidate, fit)),
         }
     }
-    order::sort(group.pick, prompt.session, &mut kept);
-    Able { group, kept, lacked }
+    let placed = if group.pick == Pick::Adaptive {
+        let (placed, note) = adaptive::arrange(prompt, &mut kept);
+        record.notes.extend(note);
+        placed
+    } else {
+        order::sort(group.pick, prompt, &mut kept);
+        Vec::new()
+    };
+    Able { group, kept, lacked, placed }
 }
 
 /// The binding, else the rules, choose between the route's two models.
@@ -134,8 +144,25 @@ fn rules<'g, 'a>(
     }
     match (hit, escalate) {
         (Some(reason), Some(escalate)) => (reason, escalate, None),
+        (None, Some(escalate)) if warm_and_no_dearer(&escalate, &default) => {
+            let (name, other) = (escalate.group.name, default.group.name);
+            record.notes.push(format!(
+                "stays with `{name}`: with its prompt cache warm it costs no more than `{other}` without one"
+            ));
+            (Reason::Sticky, escalate, None)
+        }
         (_, escalate) => (Reason::Default, default, escalate),
     }
+}
+
+/// The conversation's cache is warm at the escalation and not at the default, and what it saves there makes the better
+/// model the cheaper one.
+fn warm_and_no_dearer(escalate: &Able<'_, '_>, default: &Able<'_, '_>) -> bool {
+    let (Some((dear, _)), Some((cheap, _))) = (escalate.kept.first(), default.kept.first()) else {
+        return false;
+    };
+    let no_dearer = dear.price.zip(cheap.price).is_some_and(|(dear, cheap)| dear <= cheap);
+    no_dearer && dear.warm && !cheap.warm && dear.up == Up::Closed
 }
 
 /// The matched text, fit for a header: lower-cased, bounded, without control characters.
@@ -159,6 +186,9 @@ fn stay(prompt: &Prompt<'_>, first: &mut Able<'_, '_>, record: &mut Explanation)
         record.notes.push(format!("`{bound}`, which this conversation is bound to, is out of rotation"));
     } else if let Some(head) = first.kept.get_mut(..=at) {
         head.rotate_right(1);
+        if let Some(placed) = first.placed.get_mut(..=at) {
+            placed.rotate_right(1);
+        }
     }
 }
 
@@ -175,7 +205,7 @@ impl Able<'_, '_> {
     }
 
     fn record(&self, role: Role, into: &mut Vec<Kept>) {
-        into.extend(self.kept.iter().map(|(candidate, fit)| Kept {
+        into.extend(self.kept.iter().enumerate().map(|(at, (candidate, fit))| Kept {
             target: candidate.target.to_owned(),
             model: self.group.name.to_owned(),
             role,
@@ -183,6 +213,8 @@ impl Able<'_, '_> {
             up: candidate.up,
             price_usd: candidate.price,
             ttft_ms: candidate.ttft_ms,
+            cache: candidate.cache,
+            adaptive: self.placed.get(at).copied(),
             weight: candidate.weight,
             unsure: match fit {
                 Fit::Unsure(what) => Some(what.clone()),

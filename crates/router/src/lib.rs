@@ -4,8 +4,10 @@
 //! [`Gate`] watches the first step's answer and says hold, release or escalate. Every decision carries the
 //! explanation that the ledger keeps (LAW 7).
 
+pub mod adaptive;
 mod decide;
 mod gate;
+pub mod measure;
 mod needs;
 mod order;
 mod plan;
@@ -13,7 +15,8 @@ mod route;
 
 pub use decide::decide;
 pub use gate::{Gate, Verdict};
+pub use measure::{Measured, Measures, Pace, Sample};
 pub use plan::{
-    Candidate, Excluded, Explanation, Group, Kept, NoCandidate, Plan, Prompt, Reason, Role, Step, Up,
+    Cached, Candidate, Excluded, Explanation, Group, Kept, NoCandidate, Plan, Prompt, Reason, Role, Step, Up,
 };
 pub use route::{Check, HoldBack, How, Pick, Route, Rule, Until};

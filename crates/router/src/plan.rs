@@ -5,7 +5,8 @@ use std::fmt;
 use catalog::{Facts, Money, Needs};
 use serde::Serialize;
 
-use crate::{HoldBack, How, Pick};
+use crate::adaptive::Placed;
+use crate::{HoldBack, How, Measured, Pick};
 
 /// What the router may know of a request. Built by the gateway from any client dialect.
 #[derive(Clone, Debug)]
@@ -18,14 +19,29 @@ pub struct Prompt<'a> {
     pub input_tokens: u64,
     /// The output bound that the caller set.
     pub max_output_tokens: Option<u64>,
+    /// Asked for as a stream.
+    pub stream: bool,
     /// What the request needs.
     pub needs: Needs,
     /// The last message is a tool result.
     pub tool_turn: bool,
     /// A keyed hash of the session: makes weighted picks sticky.
     pub session: u64,
+    /// A random number: spreads adaptive picks; the same number gives the same plan. `None`: the best first.
+    pub draw: Option<u64>,
     /// The target that this conversation is bound to, if it already has one (tool calls, signatures).
     pub bound_to: Option<&'a str>,
+}
+
+impl Prompt<'_> {
+    /// Output tokens assumed for an estimate when the caller set no bound, and at most assumed where it did.
+    pub const ASSUMED_OUTPUT: u64 = 500;
+
+    /// Output tokens that estimates of time and price reckon with.
+    pub fn expected_output(&self) -> f64 {
+        let tokens = self.max_output_tokens.unwrap_or(Self::ASSUMED_OUTPUT).min(Self::ASSUMED_OUTPUT);
+        u32::try_from(tokens).map_or(1.0, f64::from)
+    }
 }
 
 /// The breaker's view of a target.
@@ -53,12 +69,28 @@ pub struct Candidate<'a> {
     pub up: Up,
     /// Measured time to first token, milliseconds.
     pub ttft_ms: Option<f64>,
-    /// Estimated price of this request.
+    /// Estimated price of this request, with the share of its input that a prompt cache is expected to hold.
     pub price: Option<Money>,
+    /// That share, where a price was made with one.
+    pub cache: Option<Cached>,
+    /// The conversation's last turn was answered here a short while ago: its prompt may be in the vendor's cache.
+    pub warm: bool,
+    /// For [`Pick::Adaptive`].
+    pub measured: Option<Measured>,
     /// For [`Pick::Weighted`].
     pub weight: u32,
     /// Past its last day.
     pub retired: bool,
+}
+
+/// The share of a request's input that a vendor's prompt cache is expected to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Cached {
+    /// 0 to 1.
+    pub hit_rate: f64,
+    /// Measured on answers of this vendor; else assumed, because a conversation's next turn goes there and the vendor has a
+    /// price for cached tokens.
+    pub measured: bool,
 }
 
 /// A model of the config: several vendors for one job.
@@ -148,6 +180,12 @@ pub struct Kept {
     pub price_usd: Option<Money>,
     /// Measured time to first token, milliseconds; `null` when unmeasured.
     pub ttft_ms: Option<f64>,
+    /// The share of the input that its prompt cache is expected to hold, where the price counts one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cached>,
+    /// What placed it, with `pick = "adaptive"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<Placed>,
     /// Its weight.
     pub weight: u32,
     /// What is not documented and put it behind the others, e.g. `images not documented`.

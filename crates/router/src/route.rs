@@ -12,13 +12,20 @@ pub enum Pick {
     Order,
     /// In proportion to weights, sticky per session: an A/B of two vendors.
     Weighted,
-    /// By the price of this request; unknown prices last.
+    /// By the price of this request, with the vendor's measured cache hit rate; unknown prices last.
     Cheapest,
     /// By measured time to first token; unmeasured first, so that they get measured.
     Fastest,
+    /// Spread by price, measured speed and failures; exploring a little ([`crate::adaptive`]).
+    Adaptive,
 }
 
 impl Pick {
+    /// Prices decide, so that a vendor's measured cache hit rate counts.
+    pub const fn weighs_prices(self) -> bool {
+        matches!(self, Self::Cheapest | Self::Adaptive)
+    }
+
     /// The word in the config.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -26,6 +33,7 @@ impl Pick {
             Self::Weighted => "weighted",
             Self::Cheapest => "cheapest",
             Self::Fastest => "fastest",
+            Self::Adaptive => "adaptive",
         }
     }
 }

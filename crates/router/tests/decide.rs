@@ -39,6 +39,9 @@ fn candidate<'a>(target: &'a str, facts: &'a Facts) -> Candidate<'a> {
         up: Up::Closed,
         ttft_ms: None,
         price: None,
+        cache: None,
+        warm: false,
+        measured: None,
         weight: 1,
         retired: false,
     }
@@ -54,9 +57,11 @@ fn prompt(last_user: &str) -> Prompt<'_> {
         last_user,
         input_tokens: 20,
         max_output_tokens: None,
+        stream: false,
         needs: Needs::default(),
         tool_turn: false,
         session: 7,
+        draw: None,
         bound_to: None,
     }
 }
@@ -475,5 +480,29 @@ proptest! {
             }
             _ => prop_assert!(false, "two runs differ"),
         }
+    }
+}
+
+#[test]
+fn an_escalated_conversation_stays_while_its_warm_cache_makes_the_flagship_no_dearer() {
+    let (text, usd) = (facts(Ability::No), |text| Some(Money::parse_usd(text).unwrap()));
+    let decided = |flagship: Candidate<'_>| {
+        let cheap = Candidate { price: usd("0.010"), ..candidate("a/cheap", &text) };
+        let cheap = group("cheap", Pick::Adaptive, vec![cheap]);
+        let flagship = group("flagship", Pick::Cheapest, vec![flagship]);
+        decide(Some(&route()), &prompt("And then?"), &cheap, Some(&flagship)).unwrap()
+    };
+    let warm = Candidate { price: usd("0.009"), warm: true, ..candidate("b/flagship", &text) };
+    let plan = decided(warm.clone());
+    assert_eq!((plan.reason, plan.first.model.as_str()), (Reason::Sticky, "flagship"));
+    assert!(plan.explanation.notes.iter().any(|n| n.contains("prompt cache warm")), "{:?}", plan.explanation);
+    for other in [
+        Candidate { price: usd("0.011"), ..warm.clone() },
+        Candidate { price: None, ..warm.clone() },
+        Candidate { warm: false, ..warm.clone() },
+        Candidate { up: Up::Open, ..warm },
+    ] {
+        let plan = decided(other);
+        assert_eq!((plan.reason, plan.first.model.as_str()), (Reason::Default, "cheap"));
     }
 }

@@ -79,6 +79,10 @@ impl Call {
                 estimate: self.expected_usage(),
                 tier: self.tier,
                 catalogue_version: self.config.catalogue.version().to_owned(),
+                warm: self.weighs_prices.then(|| {
+                    let now = std::time::Instant::now();
+                    self.app.affinity.is_warm(self.meter.open.session, &target.id, now)
+                }),
             },
         );
         // Counted from here: a client that hangs up while the intent is written leaves a whole request behind.

@@ -98,16 +98,9 @@ fn pick(section: &Section<'_>) -> Pick {
         "weighted" => Pick::Weighted,
         "cheapest" => Pick::Cheapest,
         "fastest" => Pick::Fastest,
-        "adaptive" => {
-            section.doc.error(
-                span,
-                "`pick = \"adaptive\"` needs the learning router: not in this build",
-                None,
-            );
-            Pick::Order
-        }
+        "adaptive" => Pick::Adaptive,
         _ => {
-            let hint = "one of order, weighted, cheapest, fastest".to_owned();
+            let hint = "one of order, weighted, cheapest, fastest, adaptive".to_owned();
             section.doc.error(span, format!("`pick` = \"{word}\" is none that we know"), Some(hint));
             Pick::Order
         }

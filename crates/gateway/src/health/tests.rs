@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use catalog::{Auth, Offer, Quirks};
 use proptest::prelude::*;
-use router::Up;
+use router::{Sample, Up};
 use wire::{Dialect, ErrorKind, UpstreamError};
 
 use super::{Admission, Health};
@@ -44,6 +44,11 @@ fn asking(kind: ErrorKind, seconds: u64) -> UpstreamError {
     UpstreamError { retry_after: Some(Duration::from_secs(seconds)), ..error(kind) }
 }
 
+/// A whole answer after so many milliseconds.
+fn took(ms: u32) -> Sample {
+    Sample { total: MS * ms, ..Sample::default() }
+}
+
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -70,7 +75,7 @@ fn fn1_13_five_failures_in_a_row_open_the_breaker_and_a_probe_closes_it() {
     let probe = health.admit(&target, false, later).unwrap();
     assert!(probe.probe);
     assert_eq!(health.admit(&target, false, later), None, "one probe at a time");
-    health.succeeded(&target, probe, 40 * MS, later);
+    health.succeeded(&target, probe, &took(40), later);
     assert_eq!(health.state(&target, later), Up::Closed);
 }
 
@@ -80,7 +85,7 @@ fn a_success_between_resets_the_row_but_half_of_ten_opens_all_the_same() {
     for round in 0..5 {
         assert_eq!(health.state(&target, now), Up::Closed, "round {round}");
         let admission = health.admit(&target, false, now).unwrap();
-        health.succeeded(&target, admission, MS, now);
+        health.succeeded(&target, admission, &took(1), now);
         assert!(fail(&health, &target, &error(ErrorKind::Timeout), now));
     }
     assert_eq!(health.state(&target, now), Up::Open);
@@ -90,7 +95,7 @@ fn a_success_between_resets_the_row_but_half_of_ten_opens_all_the_same() {
     for round in 0..5 {
         let now = start + secs(12 * round);
         let admission = health.admit(&target, false, now).unwrap();
-        health.succeeded(&target, admission, MS, now);
+        health.succeeded(&target, admission, &took(1), now);
         assert!(fail(&health, &target, &error(ErrorKind::Timeout), now));
     }
     assert_eq!(health.state(&target, start + secs(48)), Up::Closed);
@@ -181,7 +186,7 @@ fn fn1_14_the_last_resort_is_called_although_open_with_the_least_bad_key() {
         fail(&health, &dead, &error(ErrorKind::Connect), now);
     }
     let admission = health.admit(&dead, true, now).unwrap();
-    health.succeeded(&dead, admission, MS, now);
+    health.succeeded(&dead, admission, &took(1), now);
     assert_eq!(health.state(&dead, now), Up::Closed, "its success is as good as a probe's");
 }
 
@@ -195,7 +200,7 @@ fn fn1_14_the_snapshot_says_why_and_how_long() {
     }
     fail(&health, &throttled, &asking(ErrorKind::RateLimited, 7), now);
     let admission = health.admit(&fine, false, now).unwrap();
-    health.succeeded(&fine, admission, 120 * MS, now);
+    health.succeeded(&fine, admission, &took(120), now);
 
     let all = health.snapshot(now);
     assert_eq!(all.iter().map(|one| one.target.as_str()).collect::<Vec<_>>(), ["a/dead", "b/m", "c/fine"]);
@@ -235,7 +240,7 @@ fn a_call_from_before_the_fault_does_not_close_the_breaker() {
     for _ in 0..5 {
         fail(&health, &target, &error(ErrorKind::Server), now);
     }
-    health.succeeded(&target, early, MS, now);
+    health.succeeded(&target, early, &took(1), now);
     assert_eq!(health.state(&target, now), Up::Open);
 }
 
@@ -285,7 +290,7 @@ fn time_to_first_token_is_smoothed() {
     assert_eq!(health.ttft_ms(&target), None);
     for ttft in [100, 200] {
         let admission = health.admit(&target, false, now).unwrap();
-        health.succeeded(&target, admission, MS * ttft, now);
+        health.succeeded(&target, admission, &took(ttft), now);
     }
     assert_eq!(health.ttft_ms(&target), Some(120.0));
 }
@@ -346,7 +351,7 @@ proptest! {
                 }
                 Step::Succeed(at) if !open.is_empty() => {
                     let (admission, _) = open.swap_remove(at % open.len());
-                    health.succeeded(&target, admission, MS, now);
+                    health.succeeded(&target, admission, &took(1), now);
                 }
                 Step::Fail(at, kind, asked) if !open.is_empty() => {
                     let (admission, _) = open.swap_remove(at % open.len());
@@ -440,7 +445,7 @@ fn a_vendor_that_comes_back_is_met_by_a_growing_stream_of_calls() {
     for second in 0..10 {
         for _ in 0..100 {
             let admission = health.admit(&target, false, steady(second)).unwrap();
-            health.succeeded(&target, admission, MS, steady(second));
+            health.succeeded(&target, admission, &took(1), steady(second));
         }
     }
     while health.state(&target, steady(9)) == Up::Closed {
@@ -449,7 +454,7 @@ fn a_vendor_that_comes_back_is_met_by_a_growing_stream_of_calls() {
     let back = steady(12);
     let probe = health.admit(&target, false, back).unwrap();
     assert!(probe.probe);
-    health.succeeded(&target, probe, MS, back);
+    health.succeeded(&target, probe, &took(1), back);
 
     let admitted = |at: Instant| (0..1_000).map_while(|_| health.admit(&target, false, at)).count();
     assert_eq!(admitted(back), 5);
@@ -468,6 +473,24 @@ fn a_last_resort_that_was_called_all_the_time_has_no_way_back_to_go() {
     let (health, target, start) = (Health::default(), target("a/m"), Instant::now());
     while fail(&health, &target, &error(ErrorKind::Server), start) {}
     let forced = health.admit(&target, true, start).unwrap();
-    health.succeeded(&target, forced, MS, start);
+    health.succeeded(&target, forced, &took(1), start);
     assert!((0..1_000).all(|_| health.admit(&target, false, start).is_some()));
+}
+
+#[test]
+fn measurements_fade_and_only_the_vendors_failures_count() {
+    let (health, target, start) = (Health::default(), target("a/m"), Instant::now());
+    assert!(health.measured(&target, start).is_none(), "never called");
+    let stream = Sample { ttft: Some(MS * 100), total: MS * 600, output_tokens: 50, ..Sample::default() };
+    let admission = health.admit(&target, false, start).unwrap();
+    health.succeeded(&target, admission, &stream, start);
+    assert!(fail(&health, &target, &error(ErrorKind::Server), start));
+    assert!(fail(&health, &target, &error(ErrorKind::BadRequest), start));
+    let now = health.measured(&target, start).unwrap().recent;
+    assert!((now.answers - 1.0).abs() < 1e-9 && (now.failures - 1.0).abs() < 1e-9, "{now:?}");
+    assert!(now.ttft_ms.is_some_and(|ms| (ms - 100.0).abs() < 1e-6), "{now:?}");
+    assert!(now.tokens_per_second.is_some_and(|rate| (rate - 100.0).abs() < 1e-6), "{now:?}");
+    let later = health.measured(&target, start + secs(45)).unwrap().recent;
+    assert!((later.answers - 0.5).abs() < 1e-9, "{later:?}");
+    assert_eq!(health.snapshot(start)[0].measured.recent, now, "the API shows the same");
 }

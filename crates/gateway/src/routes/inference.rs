@@ -80,7 +80,14 @@ fn decide(app: &App, request: &Request, resolved: &Resolved, head: &Head) -> Res
     let session = session(app, request, head);
     let bound_to = if request.view.bound { app.affinity.target(session) } else { None };
     let input_tokens = estimate_tokens(request.view.text_bytes);
-    let inputs = plan::Inputs { request, session, bound_to: bound_to.as_deref(), input_tokens };
+    let inputs = plan::Inputs {
+        request,
+        session,
+        draw: Some(fastrand::u64(..)),
+        bound_to: bound_to.as_deref(),
+        affinity: Some(&app.affinity),
+        input_tokens,
+    };
     let plan = plan::decide(&app.health, resolved, &inputs)?;
     Ok(Planned { plan, session, bound_to, input_tokens })
 }
@@ -150,6 +157,7 @@ fn prepare(
         request,
         meter,
         route,
+        weighs_prices: groups.iter().any(|g| g.pick.weighs_prices()),
         targets: groups.iter().flat_map(|g| g.targets.iter().cloned()).collect(),
         headers,
         input_tokens: planned.input_tokens,
