@@ -19,6 +19,7 @@ mod house;
 mod leaks;
 mod money;
 mod pressure;
+mod quality;
 mod reload;
 mod routes;
 mod sdk_programs;

@@ -5,6 +5,7 @@ mod download;
 mod ledger;
 mod openapi;
 mod pages;
+mod quality;
 mod state;
 
 use std::net::SocketAddr;
@@ -34,6 +35,8 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/api/openapi.json", get(openapi::document))
         .route("/api/v1/spend", get(ledger::spend))
+        .route("/api/v1/quality", get(quality::quality))
+        .route("/api/v1/feedback", post(quality::feedback))
         .route("/api/v1/requests", get(ledger::requests))
         .route("/api/v1/requests/{id}", get(ledger::request))
         .route("/api/v1/explain", post(state::explain))

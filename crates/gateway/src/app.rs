@@ -9,8 +9,10 @@ use ulid::Ulid;
 
 use crate::affinity::Affinity;
 use crate::config::store::ConfigStore;
+use crate::drift::DriftWatch;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::shadow::Shadows;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
 
@@ -30,6 +32,10 @@ pub struct App {
     pub telemetry: Telemetry,
     /// Which conversations are bound to which targets.
     pub affinity: Affinity,
+    /// Shadow and judge calls: places and budgets.
+    pub shadows: Shadows,
+    /// Watches verdicts.
+    pub drift: DriftWatch,
     /// The token of `DATA_DIR/admin.token`.
     pub admin_token: String,
     /// Where the ledger and other state live.

@@ -22,6 +22,7 @@ use crate::config::{Config, RouteConfig, Target};
 use crate::health::{Health, backoff};
 use crate::meter::RequestMeter;
 use crate::respond::Refusal;
+use crate::shadow::Sampled;
 use crate::stream::Committed;
 
 pub use attempt::Try;
@@ -104,6 +105,10 @@ pub struct Call {
     pub tier: catalog::Tier,
     /// The longest wait that any vendor asked for.
     pub retry_after: Option<Duration>,
+    /// It was drawn to be put to another model too.
+    pub shadow: Option<Box<Sampled>>,
+    /// No client waits for it: its text is read, and nothing is tried twice.
+    pub aside: bool,
 }
 
 impl Call {
@@ -180,7 +185,7 @@ impl Call {
             if let Some(end) = self.round(&mut state, gate, round > 0, false).await? {
                 return Ok(end);
             }
-            if state.left.is_empty() || !self.wait(round, state.last.as_ref()).await {
+            if self.aside || state.left.is_empty() || !self.wait(round, state.last.as_ref()).await {
                 break;
             }
         }

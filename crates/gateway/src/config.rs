@@ -271,6 +271,8 @@ pub struct RouteConfig {
     pub last_resort: Option<Arc<Group>>,
     /// Send headers before the commit point.
     pub early_headers: bool,
+    /// What is asked beside the clients' requests; `None`: nothing.
+    pub shadow: Option<crate::shadow::Shadow>,
 }
 
 impl Config {

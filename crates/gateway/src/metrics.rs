@@ -53,6 +53,18 @@ struct TokenLabels {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EvaluationLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DriftLabels {
+    route: String,
+    source: &'static str,
+}
+
 type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All metrics of the process.
@@ -71,6 +83,8 @@ pub struct Metrics {
     ledger_queue: Gauge,
     ledger_lag: Gauge<f64, AtomicU64>,
     ledger_lost: Gauge,
+    evaluations: Family<EvaluationLabels, Counter>,
+    drift: Family<DriftLabels, Gauge>,
     targets: RwLock<HashSet<String>>,
 }
 
@@ -97,6 +111,8 @@ impl Default for Metrics {
             ledger_queue: Gauge::default(),
             ledger_lag: Gauge::default(),
             ledger_lost: Gauge::default(),
+            evaluations: Family::default(),
+            drift: Family::default(),
             targets: RwLock::default(),
         };
         metrics.register();
@@ -132,6 +148,16 @@ impl Metrics {
             "checks_undecided",
             "Answers released because a check could not decide in time",
             self.undecided.clone(),
+        );
+        r.register(
+            "evaluations",
+            "Shadow and judge calls, and judgements, by what became of them",
+            self.evaluations.clone(),
+        );
+        r.register(
+            "quality_drift",
+            "1 while the verdicts on a route have become worse than usual, else 0",
+            self.drift.clone(),
         );
         r.register("requests_in_flight", "Client requests being served", self.in_flight.clone());
         r.register("breaker_open", "1 while a target's breaker is open, else 0", self.breaker.clone());
@@ -216,6 +242,17 @@ impl Metrics {
             let seconds = std::time::Duration::from_micros(us).as_secs_f64();
             self.ttft_seconds.get_or_create(&label).observe(seconds);
         }
+    }
+
+    /// A shadow or judge call, or a judgement, ended so.
+    pub fn evaluation(&self, kind: &'static str, outcome: &'static str) {
+        self.evaluations.get_or_create(&EvaluationLabels { kind, outcome }).inc();
+    }
+
+    /// The drift test of a route's verdicts from one source stands so. Routes are the operator's: few.
+    pub fn drift(&self, route: &str, source: &'static str, alert: bool) {
+        let labels = DriftLabels { route: route.to_owned(), source };
+        self.drift.get_or_create(&labels).set(i64::from(alert));
     }
 
     /// A held answer was released without a verdict.

@@ -14,11 +14,13 @@ use crate::affinity::Affinity;
 use crate::api;
 use crate::app::App;
 use crate::config::store::ConfigStore;
+use crate::drift::DriftWatch;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::retirement;
 use crate::server::{self, Drained, ServerOptions};
 use crate::service::Service;
+use crate::shadow::Shadows;
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::upstream::Upstream;
 
@@ -69,6 +71,8 @@ pub fn start(options: StartOptions) -> Result<Running, StartError> {
         metrics: Metrics::default(),
         telemetry: Telemetry::start(config.telemetry.as_ref())?,
         affinity: Affinity::new(&session_secret()),
+        shadows: Shadows::default(),
+        drift: DriftWatch::default(),
         admin_token: options.admin_token,
         data_dir: options.data_dir,
         notice: OnceLock::new(),

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 use wire::{Chunk, Ending, ErrorKind, UpstreamError, Writer, sse};
 
 use crate::meter::{AttemptMeter, RequestMeter};
+use crate::shadow::Sampled;
 use crate::upstream;
 
 /// An upstream answer as SSE events, read up to where somebody decided.
@@ -95,6 +96,8 @@ pub struct AnswerStream {
     wrote: bool,
     done: bool,
     on_end: Option<OnEnd>,
+    /// Reads along, if this request was drawn.
+    shadow: Option<Box<Sampled>>,
 }
 
 /// How often a silent stream is looked at. A whole period without output sends a comment, so it comes after one to two
@@ -117,6 +120,7 @@ impl AnswerStream {
         request: RequestMeter,
         writer: Box<dyn Writer>,
         on_end: Option<OnEnd>,
+        shadow: Option<Box<Sampled>>,
     ) -> Self {
         Self {
             attempt: Some(committed.attempt),
@@ -131,12 +135,16 @@ impl AnswerStream {
             wrote: false,
             done: false,
             on_end,
+            shadow,
         }
     }
 
     /// Writes what is held, then what the upstream has ready. Returns true when `out` should go to the client.
     fn advance(&mut self, cx: &mut Context<'_>) -> bool {
         while let Some(chunk) = self.held.pop_front() {
+            if let Some(shadow) = &mut self.shadow {
+                shadow.chunk(&chunk);
+            }
             self.writer.chunk(chunk, &mut self.out);
         }
         while self.out.len() < GATHER {
@@ -184,6 +192,9 @@ impl AnswerStream {
         let Some(attempt) = self.attempt.as_mut() else { return Ok(()) };
         let result = attempt.reply.frame(frame, &mut self.scratch);
         for chunk in self.scratch.drain(..) {
+            if let Some(shadow) = &mut self.shadow {
+                shadow.chunk(&chunk);
+            }
             self.writer.chunk(chunk, &mut self.out);
         }
         result
@@ -210,6 +221,9 @@ impl AnswerStream {
         }
         self.cost_comment();
         self.request.finish(200);
+        if let (Some(shadow), Some(target)) = (self.shadow.take(), self.request.answered.clone()) {
+            shadow.answered(target);
+        }
         self.done = true;
     }
 

@@ -202,9 +202,20 @@ fn fn1_21_what_this_build_does_not_enforce_is_refused() {
         "`doubt_over` needs the classifier: not in this build",
     );
     mistake(&route("quality = 0.95"), "`quality` needs the classifier: not in this build");
+    mistake(&route("shadow = { share = 0.02, model = \"a\" }"), "it would be compared with itself");
     mistake(
-        &route("shadow = { share = 0.02, model = \"b\" }"),
-        "`shadow` needs shadow traffic: not in this build",
+        &route("shadow = { share = 1.5, model = \"b\" }"),
+        "`share` = 1.5 is out of range: above 0, at most 1",
+    );
+    mistake(&route("shadow = { model = \"b\" }"), "needs `share`");
+    mistake(
+        &route("shadow = { share = 0.1, model = \"b\", usd_per_day = 0.5 }"),
+        "`usd_per_day` must be dollars as a string or a whole number",
+    );
+    mistake(&route("judge = { share = 0.1, model = \"b\" }"), "there is no `shadow`");
+    mistake(
+        &route("shadow = { share = 0.1, model = \"b\" }\njudge = { share = 0.2, model = \"b\" }"),
+        "`judge` has a larger share than `shadow`",
     );
     mistake(&route("[routes.r.residency]\n\"data=eu\" = [\"eu\"]"), "`residency` needs residency rules");
     mistake(
@@ -502,4 +513,18 @@ fn the_examples_load() {
         }
     }
     assert!(read > 0);
+}
+
+#[test]
+fn shadow_and_judge_have_budgets_and_the_judges_share_is_of_the_shadowed() {
+    let text = format!(
+        "{BASE}[routes.r]\ndefault = \"a\"\nescalate = \"b\"\n\
+         shadow = {{ share = 0.04, model = \"b\", usd_per_day = \"2.50\" }}\njudge = {{ share = 0.01, model = \"b\" }}\n"
+    );
+    let config = load(&text).unwrap_or_else(|e| panic!("{e}"));
+    let shadow = config.routes["r"].shadow.as_ref().expect("a shadow");
+    let judge = shadow.judge.as_ref().expect("a judge");
+    assert_eq!((shadow.group.name.as_str(), shadow.usd_per_day.to_string().as_str()), ("b", "2.5"));
+    assert!((shadow.share - 0.04).abs() < 1e-12 && (judge.share - 0.25).abs() < 1e-12);
+    assert_eq!(judge.usd_per_day.to_string(), "1", "a dollar a day unless it says otherwise");
 }

@@ -24,6 +24,8 @@ pub(crate) struct Ready {
     pub close: Option<Box<[u8]>>,
     /// Its attempts. One without a close is inserted as unknown.
     pub attempts: Vec<AttemptParts>,
+    /// A verdict on its answer, which comes alone.
+    pub verdict: Option<Box<[u8]>>,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +79,10 @@ impl Assembler {
                     }
                 }
             }
+            Kind::Verdict => {
+                let verdict = Some(payload.into());
+                ready.push(Ready { request, close: None, attempts: Vec::new(), verdict });
+            }
             Kind::RequestClose => self.hand_on(request, Some(payload.into()), ready),
         }
         true
@@ -90,7 +96,7 @@ impl Assembler {
     fn hand_on(&mut self, request: RequestId, close: Option<Box<[u8]>>, ready: &mut Vec<Ready>) {
         let mut open = self.open.remove(&request).unwrap_or_default();
         let (done, running) = open.attempts.into_iter().partition(|a| a.close.is_some());
-        ready.push(Ready { request, close, attempts: done });
+        ready.push(Ready { request, close, attempts: done, verdict: None });
         open.attempts = running;
         if !open.attempts.is_empty() {
             open.ended = true;
@@ -124,7 +130,9 @@ impl Assembler {
     /// Everything that is still open, for recovery: nobody is left to close it.
     pub fn left_open(&mut self) -> Vec<Ready> {
         let drained = self.open.drain();
-        drained.map(|(request, o)| Ready { request, close: None, attempts: o.attempts }).collect()
+        let whole =
+            |(request, o): (_, Open)| Ready { request, close: None, attempts: o.attempts, verdict: None };
+        drained.map(whole).collect()
     }
 }
 

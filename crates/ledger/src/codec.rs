@@ -10,13 +10,18 @@ use catalog::{Basis, Bucket, Cost, Money, Usage};
 use jiff::Timestamp;
 use ulid::Ulid;
 
-pub(crate) use self::view::{AttemptView, IntentView, Kind, OpenView, Record, RequestView, decode, peek};
-use crate::{AttemptClose, AttemptId, CostBasis, Intent, Outcome, RequestClose, RequestId, RequestOpen};
+pub(crate) use self::view::{
+    AttemptView, IntentView, Kind, OpenView, Record, RequestView, VerdictView, decode, peek,
+};
+use crate::{
+    AttemptClose, AttemptId, CostBasis, Intent, Outcome, RequestClose, RequestId, RequestOpen, Verdict,
+};
 
 const INTENT: u8 = 1;
 const ATTEMPT_CLOSE: u8 = 2;
 const REQUEST_CLOSE: u8 = 3;
 const WITHDRAW: u8 = 4;
+const VERDICT: u8 = 5;
 /// Set beside the tag when a record is repeated in a newer segment because its request is still open.
 const CARRIED: u8 = 0x80;
 
@@ -102,6 +107,19 @@ pub(crate) fn withdraw(out: &mut Vec<u8>, request: RequestId, id: AttemptId) {
     out.push(WITHDRAW);
     put_id(out, request);
     put_id(out, id);
+}
+
+/// Appends a verdict.
+pub(crate) fn verdict(out: &mut Vec<u8>, verdict: &Verdict) {
+    out.push(VERDICT);
+    put_id(out, verdict.request);
+    put_id(out, verdict.id);
+    put_time(out, verdict.at);
+    put_text(out, verdict.source.as_str());
+    put_text(out, verdict.opinion.as_str());
+    for text in [&verdict.route, &verdict.target, &verdict.against, &verdict.key] {
+        put_optional_text(out, text.as_deref());
+    }
 }
 
 /// Appends a record again, marked as a repetition.

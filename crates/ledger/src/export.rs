@@ -54,7 +54,7 @@ pub fn spend_csv(spend: &Spend, out: impl Write) -> io::Result<()> {
 
 impl Totals {
     /// Every sum with its name, as text.
-    pub(crate) fn cells(&self) -> [(&'static str, String); 17] {
+    pub(crate) fn cells(&self) -> [(&'static str, String); 18] {
         [
             ("requests", self.requests.to_string()),
             ("errors", self.errors.to_string()),
@@ -73,6 +73,7 @@ impl Totals {
             ("baseline_usd", self.baseline_usd.to_string()),
             ("saving_usd", self.saving_usd.to_string()),
             ("compared", self.compared.to_string()),
+            ("evaluation_usd", self.evaluation_usd.to_string()),
         ]
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::assemble::{AttemptParts, Ready};
-use crate::codec::{self, AttemptView, IntentView, OpenView, Record, RequestView};
+use crate::codec::{self, AttemptView, IntentView, OpenView, Record, RequestView, VerdictView};
 use crate::decision::{self, Texts};
 use crate::{AttemptId, CostBasis, Outcome, RequestId};
 
@@ -84,6 +84,10 @@ impl Places {
     }
 }
 
+const VERDICT: &str = "INSERT INTO verdict (id, at_us, request, source, outcome, route, target, against, key)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+  ON CONFLICT (id) DO UPDATE SET at_us = excluded.at_us, outcome = excluded.outcome WHERE excluded.at_us > at_us";
+
 impl<'c> Inserts<'c> {
     /// Prepares the statements. Errors as SQLite does.
     pub fn prepare(conn: &'c Connection) -> rusqlite::Result<Self> {
@@ -99,6 +103,12 @@ impl<'c> Inserts<'c> {
 
     /// Inserts a request and its attempts. Errors as SQLite does.
     pub fn ready(&mut self, ready: &Ready, unclosed: Unclosed) -> rusqlite::Result<Added> {
+        if let Some(verdict) = &ready.verdict {
+            if let Some(Record::Verdict(verdict)) = codec::decode(verdict) {
+                self.verdict(&verdict)?;
+            }
+            return Ok(Added::default());
+        }
         let mut added = Added::default();
         let close = match ready.close.as_deref().and_then(codec::decode) {
             Some(Record::RequestClose(close)) => self.request(&close)?,
@@ -135,6 +145,22 @@ impl<'c> Inserts<'c> {
             places.taken.push(AttemptId::from_bytes(row.get(1)?));
         }
         Ok(places)
+    }
+
+    /// Inserts a verdict; given again, the newer one stands.
+    fn verdict(&mut self, verdict: &VerdictView<'_>) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(VERDICT)?.execute(params![
+            verdict.id.to_bytes(),
+            verdict.at_us,
+            verdict.request.to_bytes(),
+            verdict.source,
+            verdict.opinion,
+            verdict.route,
+            verdict.target,
+            verdict.against,
+            verdict.key,
+        ])?;
+        Ok(())
     }
 
     /// A request that has no close: what its first intent says of it.

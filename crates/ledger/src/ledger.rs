@@ -14,7 +14,7 @@ use crate::recover::{self, Recovery, Replayed};
 use crate::spool::{Disk, RealDisk, Spool, lock};
 use crate::store::{self, Store};
 use crate::writer::{Duty, Progress, Writer};
-use crate::{AttemptClose, AttemptId, Intent, OpenError, RequestClose, RequestId, Unwritable};
+use crate::{AttemptClose, AttemptId, Intent, OpenError, RequestClose, RequestId, Unwritable, Verdict};
 
 /// Folder of the spool in the data directory.
 pub(crate) const SPOOL_DIR: &str = "spool";
@@ -154,6 +154,12 @@ impl Ledger {
     #[expect(clippy::needless_pass_by_value, reason = "a close is handed over, once")]
     pub fn close_request(&self, close: RequestClose) {
         self.inner.spool.append(false, |out| codec::request_close(out, &close));
+    }
+
+    /// Hands in somebody's judgement of an answer. Memory only, like [`Ledger::close_attempt`]; given again under the same
+    /// id, the newer one stands.
+    pub fn verdict(&self, verdict: &Verdict) {
+        self.inner.spool.append(false, |out| codec::verdict(out, verdict));
     }
 
     /// How it is doing.

@@ -23,6 +23,7 @@ mod recover;
 #[cfg(test)]
 mod samples;
 mod spool;
+mod statistics;
 mod store;
 mod writer;
 
@@ -32,6 +33,7 @@ pub use export::{
 };
 pub use ledger::{Ledger, Options, Stats};
 pub use lock::DirLock;
+pub use query::quality::{RouteQuality, SourceQuality, VOTES_OF_A_KEY};
 pub use query::requests::{MAX_PAGE, Page, RequestQuery, cursor};
 pub use query::rows::{
     Adjustment, AttemptDetail, AttemptRow, PricedLine, RequestDetail, RequestHead, RequestRow, UsageSums,
@@ -40,7 +42,9 @@ pub use query::spend::{Spend, SpendQuery, SpendRow, Totals};
 pub use query::{BadQuery, By, Condition, Filter, Period, moment};
 pub use reader::{ReadError, Reader};
 pub use recover::Recovery;
+pub use statistics::{BASELINE, Drift, Share, drift, wilson};
 
 pub use record::{
-    AttemptClose, AttemptId, CostBasis, Intent, Outcome, RequestClose, RequestId, RequestOpen, Saving,
+    AttemptClose, AttemptId, CostBasis, Intent, Opinion, Outcome, RequestClose, RequestId, RequestOpen,
+    Saving, Source, Verdict,
 };

@@ -1,5 +1,6 @@
 //! Questions to the ledger. Everything that a user types is a bound parameter; only words of our own become SQL.
 
+pub(crate) mod quality;
 pub(crate) mod requests;
 pub(crate) mod rows;
 pub(crate) mod spend;
@@ -223,12 +224,17 @@ impl Sql {
 
     /// The condition that a request `r` started in the period.
     pub fn period(&mut self, period: Period) -> String {
+        self.span("r.started_us", period)
+    }
+
+    /// The condition that a column of microseconds lies in the period.
+    pub fn span(&mut self, column: &str, period: Period) -> String {
         let mut parts = vec!["1".to_owned()];
         if let Some(since) = period.since {
-            parts.push(format!("r.started_us >= {}", self.bind(since.as_microsecond())));
+            parts.push(format!("{column} >= {}", self.bind(since.as_microsecond())));
         }
         if let Some(until) = period.until {
-            parts.push(format!("r.started_us < {}", self.bind(until.as_microsecond())));
+            parts.push(format!("{column} < {}", self.bind(until.as_microsecond())));
         }
         parts.join(" AND ")
     }

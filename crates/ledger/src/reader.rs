@@ -14,6 +14,8 @@ use crate::assemble::{Assembler, Ready};
 use crate::export::{self, ExportError, FocusQuery, FocusSummary};
 use crate::insert::{Inserts, Unclosed};
 use crate::ledger::SPOOL_DIR;
+use crate::query::Period;
+use crate::query::quality::{self, RouteQuality};
 use crate::query::requests::{self, Page, RequestQuery};
 use crate::query::rows::RequestDetail;
 use crate::query::spend::{self, Spend, SpendQuery};
@@ -92,6 +94,11 @@ impl Reader {
     /// What it cost. Errors when the file cannot be read.
     pub fn spend(&self, query: &SpendQuery) -> Result<Spend, ReadError> {
         spend::run(&self.conn, query).map_err(|e| self.error(e))
+    }
+
+    /// How good the answers of each route were, as far as somebody said; `with_checks`: and the routes' own checks. Errors when the file cannot be read.
+    pub fn quality(&self, period: Period, with_checks: bool) -> Result<Vec<RouteQuality>, ReadError> {
+        quality::run(&self.conn, period, with_checks).map_err(|e| self.error(e))
     }
 
     /// Requests, newest first. Errors when the file cannot be read.
@@ -181,6 +188,10 @@ fn read_spool(dir: &Path) -> Result<Vec<Ready>, OpenError> {
 
 /// Adds what the store lacks of a request to the tables in memory.
 fn add(conn: &Connection, mut ready: Ready) -> rusqlite::Result<()> {
+    if ready.verdict.is_some() {
+        // What the store has too is told apart by its id when it is read.
+        return Inserts::prepare(conn)?.ready(&ready, Unclosed::Running).map(|_| ());
+    }
     let mut statement = conn.prepare_cached("SELECT no FROM store.request WHERE id = ?1")?;
     let stored: Option<i64> = statement.query_row([ready.request.to_bytes()], |row| row.get(0)).optional()?;
     if let Some(no) = stored {

@@ -151,6 +151,76 @@ pub struct AttemptClose {
     pub finish: Option<&'static str>,
 }
 
+/// Somebody's judgement of an answer that a client got. No text of prompt or answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The same for the same judgement given again: the newer one then stands.
+    pub id: Ulid,
+    /// When.
+    pub at: Timestamp,
+    /// The request whose answer it is about.
+    pub request: RequestId,
+    /// Who judges.
+    pub source: Source,
+    /// What came out.
+    pub opinion: Opinion,
+    /// The request's route.
+    pub route: Option<String>,
+    /// Who gave the answer.
+    pub target: Option<String>,
+    /// What a judge compared it with.
+    pub against: Option<String>,
+    /// Whose feedback it is; `None`: keyless, or a judge.
+    pub key: Option<String>,
+}
+
+/// Who judges an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A model that compared it with a shadow answer.
+    Judge,
+    /// The client.
+    Feedback,
+}
+
+impl Source {
+    /// The word in SQL and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Judge => "judge",
+            Self::Feedback => "feedback",
+        }
+    }
+}
+
+/// What a verdict says of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Opinion {
+    /// Better than what it was compared with.
+    Better,
+    /// As good, or the judge could not tell.
+    Same,
+    /// Worse.
+    Worse,
+    /// The client found it good.
+    Good,
+    /// The client found it bad.
+    Bad,
+}
+
+impl Opinion {
+    /// The word in SQL and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Same => "same",
+            Self::Worse => "worse",
+            Self::Good => "good",
+            Self::Bad => "bad",
+        }
+    }
+}
+
 /// The saving against one direct call to the route's flagship. An estimate: may be negative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saving {

@@ -14,10 +14,10 @@ pub(crate) const FILE: &str = "ledger.db";
 /// "Toll", so that `file(1)` and we can tell a ledger from any other SQLite file.
 const APPLICATION_ID: i64 = 0x546f_6c6c;
 /// Steps from one version to the next; never edited once released.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("quality.sql")];
 /// The version of a ledger after all [`MIGRATIONS`].
-pub(crate) const VERSION: i64 = 1;
-const _: () = assert!(matches!((MIGRATIONS.len(), VERSION), (1, 1)));
+pub(crate) const VERSION: i64 = 2;
+const _: () = assert!(matches!((MIGRATIONS.len(), VERSION), (2, 2)));
 /// Largest file that is checked whole before the first request; checking reads all of it.
 const CHECKED_AT_OPEN: u64 = 16 << 20;
 

@@ -131,7 +131,9 @@ fn one(ask: &Ask, asked: &[String], spoken: &Directives, model: &ModelSpec, key:
         redacted: directed.redacted,
         ..Answer::default()
     };
-    if let Some(result) = &ask.tool_result {
+    if let Some(taste) = model.judges {
+        answer.text = taste.verdict(asked.last().map_or("", String::as_str));
+    } else if let Some(result) = &ask.tool_result {
         answer.text = format!("The tool answered: {result}");
     } else {
         answer.calls = calls(ask, directed);

@@ -52,6 +52,7 @@ mod script;
 mod server;
 mod spec;
 mod stats;
+mod taste;
 mod vector;
 
 pub use fault::{Fault, FaultRule, RetryAfter, UsageStyle, When};
@@ -59,3 +60,4 @@ pub use key::AnswerKey;
 pub use server::Sim;
 pub use spec::{Dialect, Framing, Keys, ModelSpec, Timing, VendorSpec};
 pub use stats::{Bill, BillEnd, Received, Stats, Tally};
+pub use taste::Taste;

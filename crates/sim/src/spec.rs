@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{AnswerKey, FaultRule};
+use crate::{AnswerKey, FaultRule, Taste};
 
 /// How a vendor speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +81,8 @@ pub struct ModelSpec {
     pub dimensions: usize,
     /// The id that its answers carry, where it is another one (an alias, a silent replacement).
     pub served_as: Option<String>,
+    /// Compares answers, by this taste, instead of giving one.
+    pub judges: Option<Taste>,
 }
 
 impl ModelSpec {
@@ -97,6 +99,7 @@ impl ModelSpec {
             sealed_calls: id.starts_with("gemini-3"),
             dimensions: 0,
             served_as: None,
+            judges: None,
         }
     }
 

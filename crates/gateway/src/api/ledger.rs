@@ -46,7 +46,7 @@ fn bad(error: impl std::fmt::Display) -> Problem {
 }
 
 impl Asked {
-    fn period(&self) -> Result<Period, Problem> {
+    pub(super) fn period(&self) -> Result<Period, Problem> {
         let (now, tz) = (Timestamp::now(), self.zone()?);
         let time = |text: &Option<String>| {
             text.as_deref().map(|text| ledger::moment(text, now, &tz)).transpose().map_err(bad)
@@ -82,7 +82,7 @@ fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
 }
 
 /// Runs a query off the runtime: SQLite blocks.
-async fn read<T, F>(app: &Arc<App>, query: F) -> Result<T, Problem>
+pub(super) async fn read<T, F>(app: &Arc<App>, query: F) -> Result<T, Problem>
 where
     T: Send + 'static,
     F: FnOnce(&ledger::Reader) -> Result<T, ExportError> + Send + 'static,
@@ -122,8 +122,15 @@ pub(super) async fn spend(
     let query = asked.spend(&caller)?;
     match asked.format.as_deref() {
         None | Some("json") => {
-            let spend = read(&app, move |reader| Ok(reader.spend(&query)?)).await?;
-            Ok(Json(value(&spend)?).into_response())
+            let all = caller.reads_all();
+            let spend = read(&app, move |reader| {
+                let mut spend = reader.spend(&query)?;
+                if all && query.by == [By::Route] {
+                    spend.add_quality(&reader.quality(query.period, false)?);
+                }
+                Ok(spend)
+            });
+            Ok(Json(value(&spend.await?)?).into_response())
         }
         Some("csv") => {
             let spend = read(&app, move |reader| Ok(reader.spend(&query)?)).await?;

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::config::{Group, RouteConfig};
 use crate::explain;
 use crate::respond::Refusal;
+use crate::shadow::{Kind, Shadow};
 
 /// `POST /api/v1/explain`: a chat body in, the decision out; no call is made.
 pub(super) async fn explain(
@@ -48,12 +49,12 @@ pub(super) async fn providers(State(app): State<Arc<App>>, _: Reader) -> Json<Va
 /// `GET /api/v1/routes`: what each route and alias stands for.
 pub(super) async fn routes(State(app): State<Arc<App>>, _: Reader) -> Json<Value> {
     let config = app.config.load();
-    let routes: Vec<Value> = config.routes.values().map(|r| told_route(r)).collect();
+    let routes: Vec<Value> = config.routes.values().map(|r| told_route(&app, r)).collect();
     let models: Vec<Value> = config.models.values().map(|g| told_group(g)).collect();
     Json(json!({"routes": routes, "models": models, "config_version": config.version}))
 }
 
-fn told_route(route: &RouteConfig) -> Value {
+fn told_route(app: &App, route: &RouteConfig) -> Value {
     json!({
         "name": route.route.name,
         "default": told_group(&route.default),
@@ -61,6 +62,24 @@ fn told_route(route: &RouteConfig) -> Value {
         "last_resort": route.last_resort.as_ref().map(|g| told_group(g)),
         "rules": route.route.before.len(),
         "checks": route.route.after.len(),
+        "shadow": route.shadow.as_ref().map(|shadow| told_shadow(app, &route.route.name, shadow)),
+    })
+}
+
+/// What is asked beside the clients' requests. `spent_today_usd` is `null` before the first call of this process today.
+fn told_shadow(app: &App, route: &str, shadow: &Shadow) -> Value {
+    let spent = |kind| app.shadows.budgets.today(kind, route);
+    json!({
+        "model": told_group(&shadow.group),
+        "share": shadow.share,
+        "usd_per_day": shadow.usd_per_day,
+        "spent_today_usd": spent(Kind::Shadow),
+        "judge": shadow.judge.as_ref().map(|judge| json!({
+            "model": told_group(&judge.group),
+            "share_of_shadowed": judge.share,
+            "usd_per_day": judge.usd_per_day,
+            "spent_today_usd": spent(Kind::Judge),
+        })),
     })
 }
 

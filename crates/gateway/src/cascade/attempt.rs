@@ -50,7 +50,7 @@ impl Call {
             model: &target.offer.model,
             quirks: &target.host.quirks,
             facts: &target.offer.facts,
-            read_text: gate.is_some(),
+            read_text: gate.is_some() || self.shadow.is_some() || self.aside,
             moved,
         };
         let begun = match wire::wire(target.host.dialect) {

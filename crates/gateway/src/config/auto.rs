@@ -101,5 +101,5 @@ fn implied(default: Arc<Group>, escalate: Option<Arc<Group>>) -> RouteConfig {
         hold_back: HoldBack::PREFIX,
         check_tool_turns: false,
     };
-    RouteConfig { route, default, escalate, last_resort: None, early_headers: false }
+    RouteConfig { route, default, escalate, last_resort: None, early_headers: false, shadow: None }
 }

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
+use catalog::Money;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -188,6 +189,49 @@ impl<'t> Section<'t> {
             return default;
         }
         Duration::from_secs_f64(seconds)
+    }
+
+    /// A share: above 0, at most 1.
+    pub(super) fn share(&self, key: &'static str) -> Option<f64> {
+        let value = self.get(key)?;
+        let share: Option<f64> = match value.get_ref() {
+            DeValue::Integer(i) if i.radix() == 10 => i.as_str().parse().ok(),
+            DeValue::Float(f) => f.as_str().parse().ok(),
+            _ => None,
+        };
+        let Some(share) = share else {
+            self.wrong(key, value, "a share such as 0.02");
+            return None;
+        };
+        if share > 0.0 && share <= 1.0 {
+            return Some(share);
+        }
+        let message = format!("`{key}` = {share} is out of range: above 0, at most 1");
+        self.doc.error(value.span(), message, None);
+        None
+    }
+
+    /// Dollars, exact: a string or a whole number, not below zero.
+    pub(super) fn money(&self, key: &'static str) -> Option<Money> {
+        let value = self.get(key)?;
+        let text = match value.get_ref() {
+            DeValue::String(text) => Some(text.as_ref()),
+            DeValue::Integer(i) if i.radix() == 10 => Some(i.as_str()),
+            _ => None,
+        };
+        let Some(text) = text else {
+            self.wrong(key, value, "dollars as a string or a whole number, e.g. \"1.50\"");
+            return None;
+        };
+        let money = Money::parse_usd(text).ok().filter(|money| *money >= Money::ZERO);
+        if money.is_none() {
+            self.doc.error(
+                value.span(),
+                format!("`{key}` is no amount of dollars"),
+                Some("e.g. \"1.50\"".to_owned()),
+            );
+        }
+        money
     }
 
     /// An array of strings.

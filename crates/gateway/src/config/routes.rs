@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use catalog::Money;
 use regex::Regex;
 use router::{Check, HoldBack, How, Route, Rule, Until};
 
@@ -12,7 +13,10 @@ use super::doc::{Section, Value, type_name};
 use super::models::{Models, Targets, check_name};
 use super::nearest::nearest;
 use super::{Group, RouteConfig};
+use crate::shadow::{Judge, Shadow};
 
+/// Most dollars a day for shadow, and for judge calls, where the file does not say.
+const USD_PER_DAY: Money = Money::from_pico(1_000_000_000_000);
 const CLASSIFIER: &str = "the classifier";
 /// Bytes that a compiled regex may take: a pattern of a rule needs a hundredth.
 const REGEX_BYTES: usize = 1 << 20;
@@ -47,7 +51,6 @@ impl Routes<'_> {
 
     fn one(&self, name: &str, section: &Section<'_>) -> Option<RouteConfig> {
         section.refuse("quality", CLASSIFIER);
-        section.refuse("shadow", "shadow traffic");
         section.refuse("residency", "residency rules");
         let default = self.group(section, "default");
         let escalate = self.group(section, "escalate");
@@ -73,7 +76,45 @@ impl Routes<'_> {
             escalate,
             last_resort,
             early_headers: section.flag("early_headers"),
+            shadow: self.shadow(section),
         })
+    }
+
+    /// `shadow = { share = 0.02, model = "flagship", usd_per_day = "1" }`, and `judge` of the same shape.
+    fn shadow(&self, section: &Section<'_>) -> Option<Shadow> {
+        let shadow = section.section("shadow").and_then(|table| self.sampled(table));
+        let judge = section.section("judge").and_then(|table| self.sampled(table));
+        if section.get("judge").is_some() && section.get("shadow").is_none() {
+            let hint = "add `shadow = { share = 0.02, model = \"…\" }`".to_owned();
+            let message = "`judge` compares with the shadow's answers, and there is no `shadow`";
+            section.doc.error(section.place("judge"), message, Some(hint));
+        }
+        let (share, group, usd_per_day) = shadow?;
+        if section.string("default").is_some_and(|(name, _)| name == group.name) {
+            let message = "`shadow` names the model of `default`: it would be compared with itself";
+            section.doc.error(section.place("shadow"), message, None);
+        }
+        if judge.as_ref().is_some_and(|(judged, ..)| *judged > share) {
+            let message = "`judge` has a larger share than `shadow`: only shadowed requests can be judged";
+            section.doc.error(section.place("judge"), message, None);
+        }
+        let judge =
+            judge.map(|(judged, group, usd_per_day)| Judge { share: judged / share, group, usd_per_day });
+        Some(Shadow { share, group, usd_per_day, judge })
+    }
+
+    fn sampled(&self, table: Section<'_>) -> Option<(f64, Arc<Group>, Money)> {
+        let (share, model) = (table.share("share"), self.group(&table, "model"));
+        let usd_per_day = table.money("usd_per_day");
+        for key in ["share", "model"] {
+            if table.get(key).is_none() {
+                table.doc.error(table.span.clone(), format!("{} needs `{key}`", table.name), None);
+            }
+        }
+        let given = table.get("usd_per_day").is_some();
+        table.finish();
+        let usd_per_day = if given { usd_per_day? } else { USD_PER_DAY };
+        Some((share?, model?, usd_per_day))
     }
 
     /// The model that a key names: an alias, or one `provider/model`.

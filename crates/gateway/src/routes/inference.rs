@@ -20,6 +20,7 @@ use crate::plan;
 use crate::respond::Refusal;
 use crate::server::{self, BodyError};
 use crate::service::Body;
+use crate::shadow;
 
 pub use answer::EarlyStream;
 
@@ -117,6 +118,7 @@ fn prepare(
     head: &Head,
     started_at: Timestamp,
 ) -> Call {
+    let shadow = shadow::sample(app, config, &resolved, &request, &planned.plan, head.id);
     let (route, flagship, groups) = match resolved {
         Resolved::Route(route) => {
             let groups: Vec<Arc<Group>> =
@@ -164,6 +166,8 @@ fn prepare(
         bound_to: planned.bound_to.clone(),
         tier,
         retry_after: None,
+        shadow,
+        aside: false,
     }
 }
 

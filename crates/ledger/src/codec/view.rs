@@ -4,7 +4,7 @@ use catalog::{Basis, Bucket, Money, PriceLine, Usage};
 use ulid::Ulid;
 
 use super::{
-    ATTEMPT_CLOSE, BASES, CARRIED, COUNTED, INTENT, OUTCOMES, REQUEST_CLOSE, WITHDRAW, basis_code,
+    ATTEMPT_CLOSE, BASES, CARRIED, COUNTED, INTENT, OUTCOMES, REQUEST_CLOSE, VERDICT, WITHDRAW, basis_code,
     bucket_code, outcome_code,
 };
 use crate::{AttemptId, CostBasis, Outcome, RequestId};
@@ -15,6 +15,7 @@ pub(crate) enum Record<'a> {
     Intent(Box<IntentView<'a>>),
     AttemptClose(Box<AttemptView<'a>>),
     RequestClose(Box<RequestView<'a>>),
+    Verdict(VerdictView<'a>),
 }
 
 /// [`crate::RequestOpen`] without its allocations.
@@ -97,12 +98,27 @@ pub(crate) struct SavingView<'a> {
     pub amount: Money,
 }
 
+/// [`crate::Verdict`] without its allocations.
+#[derive(Debug)]
+pub(crate) struct VerdictView<'a> {
+    pub id: Ulid,
+    pub at_us: i64,
+    pub request: RequestId,
+    pub source: &'a str,
+    pub opinion: &'a str,
+    pub route: Option<&'a str>,
+    pub target: Option<&'a str>,
+    pub against: Option<&'a str>,
+    pub key: Option<&'a str>,
+}
+
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Intent(AttemptId),
     AttemptClose(AttemptId),
     RequestClose,
+    Verdict,
     Withdraw(AttemptId),
 }
 
@@ -116,6 +132,7 @@ pub(crate) fn peek(payload: &[u8]) -> Option<(Kind, RequestId, bool)> {
         INTENT => Kind::Intent(input.id()?),
         ATTEMPT_CLOSE => Kind::AttemptClose(input.id()?),
         REQUEST_CLOSE => Kind::RequestClose,
+        VERDICT => Kind::Verdict,
         WITHDRAW => Kind::Withdraw(input.id()?),
         _ => return None,
     };
@@ -131,6 +148,7 @@ pub(crate) fn decode(payload: &[u8]) -> Option<Record<'_>> {
         INTENT => Record::Intent(Box::new(input.intent(request)?)),
         ATTEMPT_CLOSE => Record::AttemptClose(Box::new(input.attempt()?)),
         REQUEST_CLOSE => Record::RequestClose(Box::new(input.request(request)?)),
+        VERDICT => Record::Verdict(input.verdict(request)?),
         _ => return None,
     };
     input.0.is_empty().then_some(record)
@@ -247,6 +265,20 @@ impl<'a> Input<'a> {
         let code = self.byte()?;
         let bucket = Bucket::ALL.into_iter().find(|b| bucket_code(*b) == code)?;
         Some(PriceLine { bucket, units: self.number()?, pico_per_unit: self.signed()? })
+    }
+
+    fn verdict(&mut self, request: RequestId) -> Option<VerdictView<'a>> {
+        Some(VerdictView {
+            request,
+            id: self.id()?,
+            at_us: self.signed()?,
+            source: self.text()?,
+            opinion: self.text()?,
+            route: self.optional(Self::text)?,
+            target: self.optional(Self::text)?,
+            against: self.optional(Self::text)?,
+            key: self.optional(Self::text)?,
+        })
     }
 
     fn attempt(&mut self) -> Option<AttemptView<'a>> {

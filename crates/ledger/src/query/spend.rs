@@ -15,7 +15,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::insert::RUNNING;
-use crate::query::{By, Filter, Level, Period, Sql};
+use crate::query::quality::{RouteQuality, SourceQuality};
+use crate::query::{By, Condition, Filter, Level, Period, Sql};
 use crate::reader::{SCHEMAS, not_echo, with_attempts};
 
 /// Microseconds of the buckets in which SQL groups time. A quarter of an hour, since no time zone is finer.
@@ -77,19 +78,24 @@ pub struct Totals {
     pub saving_usd: Money,
     /// Requests with a baseline: routed, and every price known.
     pub compared: u64,
+    /// What shadow and judge calls cost, which no client asked for. Not in `cost_usd` and the other sums, save
+    /// `unknown_cost`. A filter on `op=shadow` or `op=judge` tells them like requests.
+    pub evaluation_usd: Money,
 }
 
 /// One row of the answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SpendRow {
     /// A value for each dimension, in the order of the query; `None`: it has none (pinned, keyless, untagged, unanswered).
     pub key: Vec<Option<String>>,
     /// The sums.
     pub totals: Totals,
+    /// With a breakdown by route alone, and where asked for: how good its answers were, by source. Empty: unknown.
+    pub quality: Option<Vec<SourceQuality>>,
 }
 
 /// The answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Spend {
     /// The dimensions.
     pub by: Vec<By>,
@@ -101,6 +107,19 @@ pub struct Spend {
     pub rows: Vec<SpendRow>,
     /// Over everything. With [`By::Tag`] and no name, rows overlap and add up to more.
     pub total: Totals,
+}
+
+impl Spend {
+    /// Puts the quality of each route beside its cost. Does nothing to another breakdown than by route alone.
+    pub fn add_quality(&mut self, quality: &[RouteQuality]) {
+        if self.by != [By::Route] {
+            return;
+        }
+        for row in &mut self.rows {
+            let of_row = quality.iter().find(|q| Some(&q.route) == row.key.first());
+            row.quality = Some(of_row.map(|q| q.sources.clone()).unwrap_or_default());
+        }
+    }
 }
 
 impl Serialize for Spend {
@@ -131,9 +150,11 @@ impl Serialize for Flat<'_> {
             key: BTreeMap<String, &'a Option<String>>,
             #[serde(flatten)]
             totals: &'a Totals,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            quality: Option<&'a [SourceQuality]>,
         }
         let key = self.by.iter().map(ToString::to_string).zip(&self.row.key).collect();
-        Whole { key, totals: &self.row.totals }.serialize(serializer)
+        Whole { key, totals: &self.row.totals, quality: self.row.quality.as_deref() }.serialize(serializer)
     }
 }
 
@@ -175,7 +196,8 @@ fn answer(conn: &Connection, query: &SpendQuery, width: Width) -> rusqlite::Resu
     } else {
         groups.values().fold(Totals::default(), Totals::plus)
     };
-    let mut rows: Vec<_> = groups.into_iter().map(|(key, totals)| SpendRow { key, totals }).collect();
+    let mut rows: Vec<_> =
+        groups.into_iter().map(|(key, totals)| SpendRow { key, totals, quality: None }).collect();
     if query.by.is_empty() {
         rows.clear();
     }
@@ -194,6 +216,7 @@ fn collect(conn: &Connection, query: &SpendQuery, width: Width, groups: &mut Gro
     for schema in SCHEMAS {
         let mut grouping = Grouping { conn, query, schema, width, groups };
         grouping.attempts()?;
+        grouping.evaluation()?;
         grouping.adjustments()?;
         grouping.requests()?;
     }
@@ -284,7 +307,7 @@ impl Grouping<'_> {
         ]
         .join(", ");
         let from = with_attempts(self.schema);
-        let only = format!("a.outcome <> '{RUNNING}'");
+        let only = format!("a.outcome <> '{RUNNING}' AND {}", self.of_clients());
         self.run(Level::Attempt, (&sums, &from, &only), |totals, sums| {
             let mut more = Totals { attempts: sums.count()?, escalated: sums.count()?, ..Totals::default() };
             more.failovers = sums.count()?;
@@ -302,6 +325,27 @@ impl Grouping<'_> {
         })
     }
 
+    /// The condition that keeps out what no client asked for; a query for just that keeps everything.
+    fn of_clients(&self) -> &'static str {
+        let asked = |c: &Condition| matches!(c, Condition::Op(op) if op == "shadow" || op == "judge");
+        if self.query.filter.iter().any(asked) { "1" } else { "r.op NOT IN ('shadow', 'judge')" }
+    }
+
+    /// What was spent on finding out how good the answers are.
+    fn evaluation(&mut self) -> rusqlite::Result<()> {
+        if self.of_clients() == "1" {
+            return Ok(());
+        }
+        let sums = format!("{}, sum(a.cost_micro IS NULL)", self.width.money("a.cost", "1"));
+        let from = with_attempts(self.schema);
+        let only = format!("a.outcome <> '{RUNNING}' AND r.op IN ('shadow', 'judge')");
+        self.run(Level::Attempt, (&sums, &from, &only), |totals, sums| {
+            totals.evaluation_usd += sums.money()?;
+            totals.unknown_cost = totals.unknown_cost.saturating_add(sums.count()?);
+            Ok(())
+        })
+    }
+
     /// Costs that became known later. One for an attempt of unknown cost makes it known.
     fn adjustments(&mut self) -> rusqlite::Result<()> {
         let known_now = "count(DISTINCT CASE WHEN a.cost_micro IS NULL THEN a.no END)";
@@ -310,9 +354,9 @@ impl Grouping<'_> {
             "{0}.adjustment j JOIN {0}.attempt a ON a.no = j.attempt_no JOIN {0}.request r ON r.no = a.request_no",
             self.schema
         );
-        let only = "j.cost_micro IS NOT NULL";
+        let only = format!("j.cost_micro IS NOT NULL AND {}", self.of_clients());
         // Without a group, an empty sum is a row too: it adds nothing.
-        self.run(Level::Attempt, (&sums, &from, only), |totals, sums| {
+        self.run(Level::Attempt, (&sums, &from, &only), |totals, sums| {
             totals.cost_usd += sums.money()?;
             totals.unknown_cost = totals.unknown_cost.saturating_sub(sums.count()?);
             Ok(())
@@ -327,7 +371,8 @@ impl Grouping<'_> {
         ]
         .join(", ");
         let from = format!("{}.request r", self.schema);
-        self.run(Level::Answer, (&sums, &from, not_echo(self.schema)), |totals, sums| {
+        let only = format!("{} AND {}", not_echo(self.schema), self.of_clients());
+        self.run(Level::Answer, (&sums, &from, &only), |totals, sums| {
             let mut more = Totals { requests: sums.count()?, errors: sums.count()?, ..Totals::default() };
             more.compared = sums.count()?;
             more.baseline_usd = sums.money()?;
@@ -445,6 +490,7 @@ impl Totals {
             baseline_usd: self.baseline_usd + other.baseline_usd,
             saving_usd: self.saving_usd + other.saving_usd,
             compared: self.compared.saturating_add(other.compared),
+            evaluation_usd: self.evaluation_usd + other.evaluation_usd,
         }
     }
 }

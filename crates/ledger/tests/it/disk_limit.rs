@@ -16,7 +16,7 @@ fn fn1_10_a_full_disk_fails_no_request_and_loses_no_row_once_it_is_freed() {
     let dir = tempfile::tempdir().unwrap();
     // The soft limit only, so that it can be lifted; the signal is ignored, so that write(2) returns an error.
     let script =
-        "trap '' XFSZ; ulimit -S -f 128; exec \"$0\" disk_limit::victim --exact --ignored --nocapture";
+        "trap '' XFSZ; ulimit -S -f 160; exec \"$0\" disk_limit::victim --exact --ignored --nocapture";
     let mut child = Command::new("sh")
         .args(["-c", script])
         .arg(std::env::current_exe().unwrap())

@@ -5,5 +5,6 @@ mod disk_limit;
 mod exports;
 mod kills;
 mod lifecycle;
+mod quality;
 mod questions;
 mod sample;

@@ -9,7 +9,10 @@ use catalog::Money;
 use comfy_table::{CellAlignment, Table};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use ledger::{By, Condition, FocusQuery, FocusVersion, OpenError, Period, Reader, Spend, SpendQuery, Totals};
+use ledger::{
+    By, Condition, FocusQuery, FocusVersion, OpenError, Period, Reader, SourceQuality, Spend, SpendQuery,
+    Totals,
+};
 
 use crate::cli::Global;
 use crate::place;
@@ -106,7 +109,10 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
         return focus(&reader, args, period);
     }
     let Which { filter, tz, .. } = args.which;
-    let spend = reader.spend(&SpendQuery { by: args.by, period, filter, tz })?;
+    let mut spend = reader.spend(&SpendQuery { by: args.by, period, filter, tz })?;
+    if spend.by == [By::Route] {
+        spend.add_quality(&reader.quality(period, false)?);
+    }
     match format {
         Format::Json => crate::print(format_args!("{}\n", serde_json::to_string_pretty(&spend)?))?,
         Format::Csv => {
@@ -154,11 +160,14 @@ const SUMS: [&str; 9] =
 
 fn table(spend: &Spend) -> String {
     let names: Vec<String> = spend.by.iter().map(ToString::to_string).collect();
-    let header: Vec<&str> = names.iter().map(String::as_str).chain(SUMS).collect();
+    let judged = spend.rows.iter().any(|row| row.quality.as_ref().is_some_and(|q| !q.is_empty()));
+    let quality = judged.then_some("quality");
+    let header: Vec<&str> = names.iter().map(String::as_str).chain(SUMS).chain(quality).collect();
     let mut table = plain(&header, names.len());
     for row in &spend.rows {
         let key = spend.by.iter().zip(&row.key).map(|(by, value)| shown(by, value.as_deref()));
-        table.add_row(key.chain(sums(&row.totals)));
+        let quality = quality.map(|_| rated(row.quality.as_deref().unwrap_or_default()));
+        table.add_row(key.chain(sums(&row.totals)).chain(quality));
     }
     let label = |i: usize| if i == 0 { "total".to_owned() } else { String::new() };
     table.add_row((0..names.len()).map(label).chain(sums(&spend.total)));
@@ -199,6 +208,17 @@ fn sums(totals: &Totals) -> [String; 9] {
     ]
 }
 
+/// The quality of a route by its best source: a judge's comparisons before clients' thumbs. The JSON has all.
+fn rated(sources: &[SourceQuality]) -> String {
+    let by = |name: &str| sources.iter().find(|s| s.source == name);
+    let Some(source) = by("judge").or_else(|| by("feedback")) else { return "unknown".to_owned() };
+    let percent = |share: f64| format!("{:.0}", 100.0 * share);
+    let (share, low, high) =
+        (percent(source.good.share), percent(source.good.low), percent(source.good.high));
+    let drifting = if source.drift.is_some_and(|d| d.alert) { ", falling" } else { "" };
+    format!("{share} % ({low}–{high}), {} n={}{drifting}", source.source, source.n)
+}
+
 /// Dollars for people: rounded half away from zero to six decimals. JSON and CSV carry the exact amount.
 pub fn dollars(amount: Money) -> String {
     let half = if amount < Money::ZERO { -500_000 } else { 500_000 };
@@ -229,6 +249,19 @@ fn notes(spend: &Spend) -> String {
             "saved: against one direct call to the route's flagship each (${} for {} requests); an estimate",
             dollars(total.baseline_usd),
             total.compared
+        );
+    }
+    if total.evaluation_usd > Money::ZERO {
+        let _ = writeln!(
+            notes,
+            "${} more was spent on shadow and judge calls: `--where op=shadow`, `--where op=judge`",
+            dollars(total.evaluation_usd)
+        );
+    }
+    if spend.rows.iter().flat_map(|row| row.quality.iter().flatten()).next().is_some() {
+        notes.push_str(
+            "quality: share of answers that a judge found as good as the shadow's, or else that clients found good, \
+             with Wilson's 95 % interval\n",
         );
     }
     if spend.by.contains(&By::Tag(None)) {

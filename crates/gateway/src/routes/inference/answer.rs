@@ -41,12 +41,16 @@ pub(super) async fn answer(
                 insert(&mut headers, "x-tollgate-cost", &cost.to_string());
             }
             call.meter.finish(200);
+            if let (Some(mut shadow), Some(target)) = (call.shadow.take(), call.meter.answered.clone()) {
+                shadow.whole(&answer.content);
+                shadow.answered(target);
+            }
             Ok(response(headers, Body::Full(Full::new(body))))
         }
         Answered::Stream { committed, dropped } => {
             let headers = stream_headers(headers, &dropped);
             let (writer, on_end) = (door.writer(&call.request), on_end(&call));
-            let stream = AnswerStream::new(*committed, call.meter, writer, on_end);
+            let stream = AnswerStream::new(*committed, call.meter, writer, on_end, call.shadow);
             Ok(response(headers, Body::Stream(Box::new(stream))))
         }
     }
@@ -100,7 +104,8 @@ async fn decide(mut call: Call, plan: Plan, door: &'static dyn Door) -> Result<B
         Ok(Answered::Stream { committed, .. }) => {
             call.meter.first_byte();
             let (writer, on_end) = (door.writer(&call.request), on_end(&call));
-            return Ok(Box::new(AnswerStream::new(*committed, call.meter, writer, on_end)));
+            let stream = AnswerStream::new(*committed, call.meter, writer, on_end, call.shadow);
+            return Ok(Box::new(stream));
         }
         Ok(Answered::Whole { .. }) => Refusal::door(
             http::StatusCode::BAD_GATEWAY,
