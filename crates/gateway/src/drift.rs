@@ -10,7 +10,7 @@ use ledger::{Period, Reader, RouteQuality};
 use crate::app::App;
 
 /// Verdicts are looked at together, at most this often: a look reads all of them.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Which routes are drifting.
 #[derive(Debug, Default)]
