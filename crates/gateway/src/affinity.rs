@@ -80,7 +80,7 @@ mod tests {
         a.answered(7, "a/m", start);
         let later = start + Duration::from_secs(299);
         assert!(a.is_warm(7, "a/m", later) && !a.is_warm(7, "b/m", later) && !a.is_warm(8, "a/m", later));
-        assert!(!a.is_warm(7, "a/m", start + Duration::from_secs(300)));
+        assert!(!a.is_warm(7, "a/m", start + Duration::from_mins(5)));
     }
 
     #[test]

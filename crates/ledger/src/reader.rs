@@ -96,7 +96,8 @@ impl Reader {
         spend::run(&self.conn, query).map_err(|e| self.error(e))
     }
 
-    /// How good the answers of each route were, as far as somebody said; `with_checks`: and the routes' own checks. Errors when the file cannot be read.
+    /// How good the answers of each route were, as far as somebody said; `with_checks`: and the routes' own checks. Errors
+    /// when the file cannot be read.
     pub fn quality(&self, period: Period, with_checks: bool) -> Result<Vec<RouteQuality>, ReadError> {
         quality::run(&self.conn, period, with_checks).map_err(|e| self.error(e))
     }

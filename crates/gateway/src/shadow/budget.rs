@@ -102,7 +102,7 @@ fn today() -> Date {
 
 /// What the ledger says was spent since midnight, UTC. `None` when it cannot be read: then nothing may be spent.
 async fn spent_today(dir: PathBuf, kind: Kind, route: &str) -> Option<Money> {
-    let midnight = today().to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let midnight = today().at(0, 0, 0, 0).to_zoned_datetime(TimeZone::UTC).ok()?.timestamp();
     let query = SpendQuery {
         period: Period { since: Some(midnight), until: None },
         filter: vec![Condition::Op(kind.as_str().to_owned()), Condition::Route(Some(route.to_owned()))],

@@ -78,8 +78,8 @@ fn facts(stack: &StackReport) -> Markup {
                 li {
                     "a million output tokens of compute: " (usd(fleet.usd_per_million_output.as_used.value())) " as used, "
                     (usd(fleet.usd_per_million_output.at_full_use.value())) " at full use, "
-                    @if let Some(x) = fleet.usd_per_million_output.marginal { (usd(x.value())) " for one more" }
-                    @else { "one more: unknown, the scenario states no power" }
+                    (usd(fleet.usd_per_million_output.marginal.value())) " for one more ("
+                    (fleet.usd_per_million_output.marginal_how) ")"
                 }
             }
             @if let Some(hybrid) = &stack.hybrid {
