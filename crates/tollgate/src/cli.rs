@@ -35,6 +35,7 @@ macro_rules! commands {
     ($($(#[$doc:meta])* $name:ident($module:ident)),* $(,)?) => {
         /// One row a command; each is a file in `commands/`.
         #[derive(Subcommand, Debug)]
+        #[expect(clippy::large_enum_variant, reason = "one value a process")]
         pub enum Command { $($(#[$doc])* $name(c::$module::Args)),* }
 
         impl Command {

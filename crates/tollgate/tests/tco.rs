@@ -1,7 +1,8 @@
 //! `tollgate tco` from the outside, on the examples that ship.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(clippy::expect_used, reason = "helpers of tests")]
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -191,10 +192,11 @@ fn the_checklist_answers_with_figures_and_asks_the_rest() {
 fn a_trace_gives_the_traffic() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("azure.csv");
-    let rows: String = (0..120_u32)
-        .map(|n| format!("2023-11-16 18:{:02}:{:02}.000,{},{}\n", n / 60, n % 60, 1_000 + n, 200))
-        .collect();
-    std::fs::write(&file, format!("TIMESTAMP,ContextTokens,GeneratedTokens\n{rows}")).expect("writable");
+    let mut rows = "TIMESTAMP,ContextTokens,GeneratedTokens\n".to_owned();
+    for n in 0..120_u32 {
+        let _ = writeln!(rows, "2023-11-16 18:{:02}:{:02}.000,{},200", n / 60, n % 60, 1_000 + n);
+    }
+    std::fs::write(&file, rows).expect("writable");
     let path = file.to_str().expect("text");
     let report = json(&["scale-1.toml", "--trace", path, "--trace-format", "azure", "--json"]);
     assert_eq!(report["workload"]["source"], "trace azure.csv");
