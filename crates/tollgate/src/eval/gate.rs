@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use catalog::{Auth, Money, Quirks};
+use catalog::Money;
 use gateway::config::store::{ConfigStore, Origin};
 use gateway::config::{Config, Host, Secret, Timeouts};
 use gateway::upstream::{Reply, Upstream};
@@ -251,31 +251,14 @@ fn secret(named: &str) -> anyhow::Result<Secret> {
     Ok(Secret::new(text.trim().to_owned()))
 }
 
-/// The gate as a host that can be called. Errors when `url` is none.
+/// The gate as a host that can be called, at its address as clients use it (with `/v1`) or without. Errors when `url` is
+/// none.
 fn host(url: &str, key: Option<Secret>) -> anyhow::Result<Host> {
-    let uri: http::Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
-    let https = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => anyhow::bail!("`{url}` must begin with http:// or https://"),
-    };
-    let named = uri.host().context("the URL names no host")?;
-    let name = named.trim_start_matches('[').trim_end_matches(']').to_owned();
-    // The address may be given as clients use it, with `/v1`.
-    let path = uri.path().trim_end_matches('/').trim_end_matches("/v1").to_owned();
-    Ok(Host {
-        id: "gate".to_owned(),
-        dialect: Dialect::OpenAi,
-        https,
-        host: name,
-        port: uri.port_u16().unwrap_or(if https { 443 } else { 80 }),
-        base_path: path,
-        auth: if key.is_some() { Auth::Bearer } else { Auth::None },
-        keys: key.into_iter().collect(),
-        quirks: Quirks::default(),
-        endpoints: Vec::new(),
-        allow_private: true,
-    })
+    let mut host = Host::typed("gate", Dialect::OpenAi, url, key).map_err(anyhow::Error::msg)?;
+    if let Some(root) = host.base_path.strip_suffix("/v1") {
+        host.base_path = root.to_owned();
+    }
+    Ok(host)
 }
 
 #[cfg(test)]
