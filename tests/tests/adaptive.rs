@@ -59,6 +59,12 @@ async fn traffic_goes_to_the_faster_of_two_vendors_at_one_price() {
 async fn fn1_17_a_conversation_stays_where_its_cache_is_warm_until_that_does_not_pay() {
     let pace = Duration::from_millis(40);
     let stack = Stack::start([vendor("a", pace), vendor("b", pace)], PAIR).await;
+    // Nobody moves to a vendor that was never measured, so other conversations come first.
+    for i in 0..16 {
+        ask(&stack, &format!("other {i}"), "Hello.").await;
+    }
+    let (a, b) = (stack.sim("a").stats().calls, stack.sim("b").stats().calls);
+    assert!(a > 0 && b > 0, "a {a}, b {b}");
     let long = format!("[[cached:4500]] {}", "word ".repeat(4_000));
     let first = ask(&stack, "one", &long).await;
     let home = first.header("x-tollgate-model").to_owned();

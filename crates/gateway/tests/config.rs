@@ -507,6 +507,10 @@ fn the_examples_load() {
         let path = entry.expect("a file").path();
         if path.extension().is_some_and(|e| e == "toml") {
             let text = std::fs::read_to_string(&path).expect("text");
+            // `tco audit` reads claims; they are no config.
+            if text.contains("[[claim]]") {
+                continue;
+            }
             let config = load(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             assert!(config.warnings.is_empty(), "{}: {:?}", path.display(), config.warnings);
             read += 1;
@@ -524,7 +528,7 @@ fn shadow_and_judge_have_budgets_and_the_judges_share_is_of_the_shadowed() {
     let config = load(&text).unwrap_or_else(|e| panic!("{e}"));
     let shadow = config.routes["r"].shadow.as_ref().expect("a shadow");
     let judge = shadow.judge.as_ref().expect("a judge");
-    assert_eq!((shadow.group.name.as_str(), shadow.usd_per_day.to_string().as_str()), ("b", "2.5"));
+    assert_eq!((shadow.group.name.as_str(), shadow.usd_per_day.to_string().as_str()), ("b", "2.50"));
     assert!((shadow.share - 0.04).abs() < 1e-12 && (judge.share - 0.25).abs() < 1e-12);
-    assert_eq!(judge.usd_per_day.to_string(), "1", "a dollar a day unless it says otherwise");
+    assert_eq!(judge.usd_per_day.to_string(), "1.00", "a dollar a day unless it says otherwise");
 }
