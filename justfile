@@ -48,6 +48,11 @@ bench *ARGS:
     cargo build --locked --release -p tollgate -p tollgate-benches
     target/release/bench-gateway {{ ARGS }}
 
+# train the learned scores on the data in DIR and compare them, bit by bit, with the built-in ones (docs/routing.md)
+retrain DIR:
+    TOLLGATE_ROUTING_DATA="$(realpath {{ DIR }})" cargo nextest run --locked --release -p tollgate \
+        --profile soak --run-ignored only -E 'test(rebuilt_to_the_bit)'
+
 # what takes hours: ten million cases of each law about streams and money, a thousand kills
 soak:
     PROPTEST_CASES=10000000 TOLLGATE_KILLS=1000 cargo nextest run --locked --release --workspace \
@@ -63,3 +68,7 @@ ci:
         {{ just_executable() }} $step
         echo "== just $step: passed in $((SECONDS - started)) s"
     done
+    # The data is not part of the repository: where it lies beside it, the weights must come out of it.
+    if [ -d ../shared/data/routing ]; then
+        {{ just_executable() }} retrain ../shared/data/routing
+    fi

@@ -6,6 +6,7 @@ mod api;
 mod bad_input;
 mod bench;
 mod browser;
+mod classifier;
 mod clients;
 mod crash;
 mod demo;

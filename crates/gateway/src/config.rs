@@ -6,6 +6,7 @@
 
 mod auto;
 mod base_url;
+mod classifier;
 mod client_keys;
 mod doc;
 mod error;

@@ -374,6 +374,17 @@ impl RequestMeter {
         }
     }
 
+    /// Adds the doubt score of an answer to the decision that the ledger keeps.
+    pub fn judged(&mut self, judged: Option<&router::Judged>) {
+        let json = judged.and_then(|judged| serde_json::to_string(judged).ok());
+        if let (Some(json), true) = (json, self.decision.ends_with('}')) {
+            self.decision.truncate(self.decision.len() - 1);
+            self.decision.push_str(",\"doubt\":");
+            self.decision.push_str(&json);
+            self.decision.push('}');
+        }
+    }
+
     /// The first byte goes to the client.
     pub fn first_byte(&mut self) {
         self.first_byte_us = Some(micros(self.started));

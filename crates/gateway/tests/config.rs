@@ -191,17 +191,41 @@ fn syntax_mistakes_are_reported_together() {
 const BASE: &str = "[providers.together]\napi_key = \"env:TOGETHER_API_KEY\"\n[models.a]\ntargets = [\"together/a\"]\n[models.b]\ntargets = [\"together/b\"]\n";
 
 #[test]
+fn thresholds_of_the_learned_scores_are_shares_and_can_fire() {
+    let route = |rest: &str| format!("{BASE}[routes.r]\ndefault = \"a\"\nescalate = \"b\"\n{rest}");
+    let sound = load(&route(
+        "escalate_before = [{ difficulty_over = 0.62 }]\nescalate_after = [\"empty\", { doubt_over = 0.5 }]",
+    ));
+    assert!(sound.is_ok(), "{sound:?}");
+    for (rest, message) in [
+        (
+            "escalate_before = [{ difficulty_over = 1.5 }]",
+            "`difficulty_over` = 1.5 is out of range: between 0 and 1",
+        ),
+        ("escalate_before = [{ difficulty_over = 0 }]", "`difficulty_over` = 0 is out of range"),
+        ("escalate_after = [{ doubt_over = \"high\" }]", "`doubt_over` must be a number such as 0.02"),
+        (
+            "escalate_before = [{ difficulty_over = 0.6 }, { difficulty_over = 0.7 }]",
+            "this rule can never fire: one like it stands before it",
+        ),
+        (
+            "escalate_after = [{ doubt_over = 0.5, regex = \"x\" }]",
+            "a check in braces needs `regex` or `doubt_over`",
+        ),
+        (
+            "escalate_after = [{ doubt_over = 0.5 }]\nhold_back = { until = \"prefix\", tokens = 32 }",
+            "`doubt_over` judges after 64 or 256 tokens: it would never decide",
+        ),
+        ("[classifier]\n", "`[classifier]` needs `weights`"),
+    ] {
+        mistake(&route(rest), message);
+    }
+}
+
+#[test]
 fn fn1_21_what_this_build_does_not_enforce_is_refused() {
     let route = |rest: &str| format!("{BASE}[routes.r]\ndefault = \"a\"\nescalate = \"b\"\n{rest}");
-    mistake(
-        &route("escalate_before = [{ difficulty_over = 0.62 }]"),
-        "`difficulty_over` needs the classifier: not in this build",
-    );
-    mistake(
-        &route("escalate_after = [{ doubt_over = 0.5 }]"),
-        "`doubt_over` needs the classifier: not in this build",
-    );
-    mistake(&route("quality = 0.95"), "`quality` needs the classifier: not in this build");
+    mistake(&route("quality = 0.95"), "`quality` needs `route tune`: not in this build");
     mistake(&route("shadow = { share = 0.02, model = \"a\" }"), "it would be compared with itself");
     mistake(
         &route("shadow = { share = 1.5, model = \"b\" }"),

@@ -9,8 +9,8 @@ use regex::Regex;
 use crate::adaptive::{self, Placed};
 use crate::needs::{self, Fit};
 use crate::{
-    Candidate, Excluded, Explanation, Group, How, Kept, NoCandidate, Pick, Plan, Prompt, Reason, Role, Route,
-    Rule, Step, Until, Up, order,
+    Candidate, Excluded, Explanation, Group, How, Judged, Kept, NoCandidate, Pick, Plan, Prompt, Reason,
+    Role, Route, Rule, Step, Until, Up, order,
 };
 
 /// Bytes of the start, and of the end, of the last user message that rules read. A regex with a Unicode word boundary
@@ -135,6 +135,14 @@ fn rules<'g, 'a>(
                 let answer = if over { "yes" } else { "no" };
                 (format!("{answer}, about {}", prompt.input_tokens), over.then_some(Reason::LongInput))
             }
+            Rule::DifficultyOver(threshold) => {
+                let judged = threshold.difficulty(prompt.last_user);
+                let told = judged.as_ref().map_or("no, there are no weights".to_owned(), told);
+                let fired = judged.as_ref().filter(|judged| judged.escalate);
+                let reason = fired.map(|judged| Reason::Difficulty(hundredths(judged.score)));
+                record.difficulty = judged;
+                (told, reason)
+            }
         };
         record.rules.push(format!("{rule}: {outcome}"));
         if reason.is_some() {
@@ -163,6 +171,20 @@ fn warm_and_no_dearer(escalate: &Able<'_, '_>, default: &Able<'_, '_>) -> bool {
     };
     let no_dearer = dear.price.zip(cheap.price).is_some_and(|(dear, cheap)| dear <= cheap);
     no_dearer && dear.warm && !cheap.warm && dear.up == Up::Closed
+}
+
+/// `yes, 0.71`, `no, 0.34`, `unknown domain`.
+fn told(judged: &Judged) -> String {
+    let answer = if judged.escalate { "yes" } else { "no" };
+    match judged.domain {
+        "known" => format!("{answer}, {:.2}", judged.score),
+        domain => format!("{answer}, {:.2}, {domain}", judged.score),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a score of 0 to 1")]
+fn hundredths(score: f64) -> u8 {
+    (score * 100.0).round().clamp(0.0, 100.0) as u8
 }
 
 /// The matched text, fit for a header: lower-cased, bounded, without control characters.

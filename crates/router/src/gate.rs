@@ -15,7 +15,7 @@ use regex::Regex;
 
 use self::refusal::{Refusal, Seen};
 use self::repetition::Repetition;
-use crate::{Check, Route, Until};
+use crate::{Check, Extent, Judged, Question, Route, Threshold, Until};
 
 /// Bytes of visible text that count as one token. English text has about 4; the estimate is cheap and errs towards
 /// holding a little less for other scripts.
@@ -59,6 +59,9 @@ pub struct Gate<'r> {
     too_many_calls: bool,
     refusal: Refusal,
     repetition: Repetition,
+    /// What the doubt score judges by: the measured prompt and who answers.
+    question: Option<(Question, String)>,
+    judged: Option<Judged>,
     done: Option<Verdict>,
 }
 
@@ -73,7 +76,7 @@ impl<'r> Gate<'r> {
             Until::End { bytes } => bytes,
         };
         let json = route.after.iter().any(|c| matches!(c, Check::BrokenJson));
-        let reads = json || route.after.iter().any(|c| matches!(c, Check::Regex(_)));
+        let reads = json || route.after.iter().any(|c| matches!(c, Check::Regex(_) | Check::DoubtOver(_)));
         Self {
             route,
             to_end: to_end || matches!(route.hold_back.until, Until::End { .. }),
@@ -88,8 +91,44 @@ impl<'r> Gate<'r> {
             too_many_calls: false,
             refusal: Refusal::default(),
             repetition: Repetition::default(),
+            question: None,
+            judged: None,
             done: None,
         }
+    }
+
+    /// What was asked, and whom: without it a doubt check stays undecided. Costs nothing on a route without one.
+    #[must_use]
+    pub fn asked(mut self, prompt: &str, weak_model: &str) -> Self {
+        let learned = self.threshold().and_then(|threshold| threshold.learned.as_ref());
+        self.question =
+            learned.map(|learned| (Question::new(&learned.difficulty, prompt), weak_model.to_owned()));
+        self
+    }
+
+    /// The doubt score that was taken, if one was: for the record.
+    pub const fn judged(&self) -> Option<&Judged> {
+        self.judged.as_ref()
+    }
+
+    fn threshold(&self) -> Option<&'r Threshold> {
+        self.route.after.iter().find_map(|check| match check {
+            Check::DoubtOver(threshold) => Some(threshold),
+            _ => None,
+        })
+    }
+
+    /// Judges what has come as text. `None`: it cannot be judged.
+    fn doubts(&mut self, seen: Extent) -> Option<bool> {
+        let (question, weak_model) = self.question.as_ref()?;
+        let text = self.text.as_deref().unwrap_or_default();
+        self.judged = self.threshold()?.doubt(question, weak_model, text, seen);
+        self.judged.as_ref().map(|judged| judged.escalate)
+    }
+
+    /// The doubt score reads text: not a refusal, nor tool calls without any.
+    const fn has_answer(&self) -> bool {
+        self.any_text && !self.any_refusal
     }
 
     /// Visible text of choice 0.
@@ -156,7 +195,12 @@ impl<'r> Gate<'r> {
     /// The answer ended; `finish` is OpenAI's word, if any. Never [`Verdict::Hold`].
     pub fn end(&mut self, finish: Option<&str>) -> Verdict {
         if self.done.is_none() {
-            let failed = self.route.after.iter().find(|check| self.fails_at_end(check, finish));
+            let doubts = self.has_answer() && self.doubts(Extent::Whole) == Some(true);
+            let mut checks = self.route.after.iter();
+            let failed = checks.find(|check| match check {
+                Check::DoubtOver(_) => doubts,
+                check => self.fails_at_end(check, finish),
+            });
             self.done =
                 Some(failed.map_or(Verdict::Release, |check| Verdict::Escalate(check.as_str().to_owned())));
         }
@@ -175,6 +219,8 @@ impl<'r> Gate<'r> {
                 let calls = self.arguments.iter().flatten().map(|(_, arguments)| arguments.as_str());
                 self.too_many_calls || json::broken(self.format.as_deref(), text, calls, self.any_refusal)
             }
+            // Taken before, because it leaves a record.
+            Check::DoubtOver(_) => false,
         }
     }
 
@@ -218,15 +264,24 @@ impl<'r> Gate<'r> {
             Check::Empty => self.any_text || self.any_tool_call || self.any_refusal,
             // A tool call is an answer. Text may still follow one, but a refusal opens an answer.
             Check::Refusal => self.refusal.seen() == Seen::No || (self.any_tool_call && !self.any_text),
-            Check::Repetition | Check::Regex(_) | Check::Truncated | Check::BrokenJson => false,
+            Check::Repetition
+            | Check::Regex(_)
+            | Check::Truncated
+            | Check::BrokenJson
+            | Check::DoubtOver(_) => false,
         }
     }
 
     /// No more may be held. Checks that read a prefix decide on what there is; the others stay undecided.
-    fn at_bound(&self) -> Verdict {
+    fn at_bound(&mut self) -> Verdict {
         let mut undecided = false;
         for check in &self.route.after {
             match check {
+                Check::DoubtOver(_) => match self.doubts_prefix() {
+                    Some(true) => return Verdict::Escalate(check.as_str().to_owned()),
+                    Some(false) => {}
+                    None => undecided = true,
+                },
                 Check::Regex(regex) if self.matches(regex, false) => {
                     return Verdict::Escalate(check.as_str().to_owned());
                 }
@@ -237,6 +292,19 @@ impl<'r> Gate<'r> {
             }
         }
         if undecided { Verdict::Undecided } else { Verdict::Release }
+    }
+
+    /// Judges a prefix at a fixed point of it. A hold that ends before the first point judges nothing.
+    fn doubts_prefix(&mut self) -> Option<bool> {
+        if self.to_end {
+            return None;
+        }
+        if !self.has_answer() {
+            return Some(false);
+        }
+        let text = self.text.as_deref().map_or(0, str::len);
+        let seen = Extent::within(text)?;
+        self.doubts(seen)
     }
 
     /// Does the caller's regex match? A prefix is read up to its last white space, because a word that is cut in half

@@ -5,18 +5,38 @@
 //! explanation that the ledger keeps (LAW 7).
 
 pub mod adaptive;
+mod answer;
+mod curve;
 mod decide;
+mod difficulty;
+mod domain;
+mod doubt;
+pub mod features;
 mod gate;
+mod judged;
+mod learned;
+mod linear;
 pub mod measure;
 mod needs;
 mod order;
 mod plan;
 mod route;
+pub mod text;
+mod topics;
+pub mod train;
+mod trees;
+mod weights;
 
+pub use answer::Extent;
 pub use decide::decide;
+pub use difficulty::{Difficulty, Score};
+pub use doubt::{Doubt, Question};
 pub use gate::{Gate, Verdict};
+pub use judged::{Judged, Threshold};
+pub use learned::Learned;
 pub use measure::{Measured, Measures, Pace, Sample};
 pub use plan::{
     Cached, Candidate, Excluded, Explanation, Group, Kept, NoCandidate, Plan, Prompt, Reason, Role, Step, Up,
 };
 pub use route::{Check, HoldBack, How, Pick, Route, Rule, Until};
+pub use weights::{BadWeights, Card, MAX_BYTES};

@@ -6,7 +6,7 @@ use catalog::{Facts, Money, Needs};
 use serde::Serialize;
 
 use crate::adaptive::Placed;
-use crate::{HoldBack, How, Measured, Pick};
+use crate::{HoldBack, How, Judged, Measured, Pick};
 
 /// What the router may know of a request. Built by the gateway from any client dialect.
 #[derive(Clone, Debug)]
@@ -114,6 +114,8 @@ pub enum Reason {
     Matched(String),
     /// The input is long.
     LongInput,
+    /// The prompt's difficulty score, in hundredths.
+    Difficulty(u8),
     /// No model of the route's default serves this need (its name, e.g. `images`), its escalation does.
     Needs(&'static str),
     /// The conversation is bound to its target.
@@ -128,6 +130,7 @@ impl fmt::Display for Reason {
             Self::Default => f.write_str("default"),
             Self::Matched(word) => write!(f, "matched:{word}"),
             Self::LongInput => f.write_str("long-input"),
+            Self::Difficulty(score) => write!(f, "difficulty:{}.{:02}", score / 100, score % 100),
             Self::Needs(need) => write!(f, "needs:{need}"),
             Self::Sticky => f.write_str("sticky"),
             Self::Pinned => f.write_str("pinned"),
@@ -218,6 +221,9 @@ pub struct Explanation {
     pub how: &'static str,
     /// What else shaped the decision, a sentence each.
     pub notes: Vec<String>,
+    /// The prompt's difficulty, when a rule asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difficulty: Option<Judged>,
 }
 
 /// What to do with a request.

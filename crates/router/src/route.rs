@@ -4,6 +4,8 @@ use std::fmt;
 
 use regex::Regex;
 
+use crate::Threshold;
+
 /// How to choose among the vendors of one model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pick {
@@ -45,6 +47,8 @@ pub enum Rule {
     Matches(Regex),
     /// The input is longer, in estimated tokens.
     InputTokensOver(u64),
+    /// The difficulty score of the last user message is above a threshold.
+    DifficultyOver(Threshold),
 }
 
 impl fmt::Display for Rule {
@@ -53,6 +57,7 @@ impl fmt::Display for Rule {
         match self {
             Self::Matches(regex) => write!(f, "matches /{regex}/"),
             Self::InputTokensOver(limit) => write!(f, "input_tokens_over {limit}"),
+            Self::DifficultyOver(threshold) => write!(f, "difficulty_over {}", threshold.over),
         }
     }
 }
@@ -72,6 +77,8 @@ pub enum Check {
     Truncated,
     /// Asked for JSON, or a schema, or tool arguments, and did not get them (whole answer).
     BrokenJson,
+    /// The doubt score of the answer is above a threshold: after 64 or 256 tokens of a held prefix, or on the whole.
+    DoubtOver(Threshold),
 }
 
 impl Check {
@@ -84,6 +91,7 @@ impl Check {
             Self::Regex(_) => "regex",
             Self::Truncated => "truncated",
             Self::BrokenJson => "broken_json",
+            Self::DoubtOver(_) => "doubt",
         }
     }
 

@@ -69,6 +69,8 @@ commands! {
     Tco(tco),
     /// A regression suite against any model or route; compare runs; find a replacement
     Eval(eval),
+    /// The learned scores: train them, score prompts and answers
+    Route(route),
     /// Create, list, revoke and rotate client keys
     Keys(keys),
     /// Measure what an endpoint carries at an objective for latency

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod models;
 pub mod prices;
 pub mod requests;
+pub mod route;
 pub mod serve;
 pub mod spend;
 pub mod tco;

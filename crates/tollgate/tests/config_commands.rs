@@ -64,7 +64,7 @@ fn check_prints_every_mistake_and_exits_1() {
         "hint: did you mean `listen`?",
         "bad.toml:3:11: `api_key`: the environment variable NOPE is not set",
         "bad.toml:5:11: `default` = \"x\" is no model of this file",
-        "bad.toml:6:1: `quality` needs the classifier: not in this build",
+        "bad.toml:6:1: `quality` needs `route tune`: not in this build",
         "4 errors in bad.toml",
     ] {
         assert!(shown.contains(part), "{part} in {shown}");

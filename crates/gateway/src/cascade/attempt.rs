@@ -173,9 +173,11 @@ impl Call {
         let route = self.route.clone();
         if let (Some(route), Some(_), Content::Choices(choices)) = (&route, gate, &answer.content) {
             let format = self.request.response_format();
-            let mut gate = Gate::new(&route.route, true, format);
+            let mut gate = Gate::new(&route.route, true, format)
+                .asked(&self.request.last_user_text(), &meter.target.offer.model);
             let finish = answer.ending.finish.map(Finish::as_str);
             let verdict = check_choice(&mut gate, choices.first(), finish);
+            self.meter.judged(gate.judged());
             if let Verdict::Escalate(check) = verdict {
                 meter.succeed(Outcome::Rejected, &answer.ending);
                 let text = choices.first().and_then(|c| c.text.clone()).unwrap_or_default();
@@ -198,7 +200,8 @@ impl Call {
         let events = Events::new(body, self.config.limits.answer_bytes);
         let route = self.route.clone();
         let gate = route.as_deref().zip(gate).map(|(route, gating)| {
-            (Gate::new(&route.route, gating.to_end, self.request.response_format()), gating.hold)
+            let gate = Gate::new(&route.route, gating.to_end, self.request.response_format());
+            (gate.asked(&self.request.last_user_text(), &meter.target.offer.model), gating.hold)
         });
         let holder = Holder {
             meter,
@@ -212,7 +215,9 @@ impl Call {
             total: self.deadline,
             idle: self.config.timeouts.idle,
         };
-        match holder.hold(gate).await {
+        let (held, judged) = holder.hold(gate).await;
+        self.meter.judged(judged.as_ref());
+        match held {
             Held::Failed(meter, error) => failed(*meter, error),
             Held::Rejected { mut meter, check, text } => {
                 let ending = meter.ending();
@@ -293,28 +298,46 @@ enum Held {
 
 impl Holder {
     /// Reads until the first content-bearing event, and on until the checks have decided.
-    async fn hold(mut self, mut gate: Option<(Gate<'_>, router::HoldBack)>) -> Held {
+    async fn hold(
+        mut self,
+        mut gate: Option<(Gate<'_>, router::HoldBack)>,
+    ) -> (Held, Option<router::Judged>) {
+        let verdict = self.decided(gate.as_mut()).await;
+        let judged = gate.and_then(|(gate, _)| gate.judged().cloned());
+        (self.held(verdict), judged)
+    }
+
+    async fn decided(
+        &mut self,
+        mut gate: Option<&mut (Gate<'_>, router::HoldBack)>,
+    ) -> Result<Verdict, UpstreamError> {
         loop {
-            let verdict = match self.read_one(gate.as_mut()).await {
-                Ok(verdict) => verdict,
-                Err(error) => return Held::Failed(Box::new(self.meter), error),
-            };
-            let undecided = match verdict {
-                Verdict::Hold => continue,
-                Verdict::Release => false,
-                Verdict::Undecided => true,
-                Verdict::Escalate(check) => {
-                    let text = bounded(self.text);
-                    return Held::Rejected { meter: Box::new(self.meter), check, text };
-                }
-            };
-            if let Some(events) = self.events.as_mut() {
-                events.set_idle(self.idle);
+            match self.read_one(gate.as_deref_mut()).await {
+                Ok(Verdict::Hold) => {}
+                decided => return decided,
             }
-            let committed =
-                Committed { held: self.held, events: self.events, attempt: self.meter, deadline: self.total };
-            return Held::Released { committed: Box::new(committed), undecided };
         }
+    }
+
+    fn held(mut self, verdict: Result<Verdict, UpstreamError>) -> Held {
+        let verdict = match verdict {
+            Ok(verdict) => verdict,
+            Err(error) => return Held::Failed(Box::new(self.meter), error),
+        };
+        let undecided = match verdict {
+            Verdict::Hold | Verdict::Release => false,
+            Verdict::Undecided => true,
+            Verdict::Escalate(check) => {
+                let text = bounded(self.text);
+                return Held::Rejected { meter: Box::new(self.meter), check, text };
+            }
+        };
+        if let Some(events) = self.events.as_mut() {
+            events.set_idle(self.idle);
+        }
+        let committed =
+            Committed { held: self.held, events: self.events, attempt: self.meter, deadline: self.total };
+        Held::Released { committed: Box::new(committed), undecided }
     }
 
     /// Reads one event and says what to do now.

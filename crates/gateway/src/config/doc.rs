@@ -193,22 +193,31 @@ impl<'t> Section<'t> {
 
     /// A share: above 0, at most 1.
     pub(super) fn share(&self, key: &'static str) -> Option<f64> {
+        self.fraction(key, |share| share > 0.0 && share <= 1.0, "above 0, at most 1")
+    }
+
+    /// A threshold of a score: between 0 and 1; at either end it would fire always or never.
+    pub(super) fn threshold(&self, key: &'static str) -> Option<f64> {
+        self.fraction(key, |x| x > 0.0 && x < 1.0, "between 0 and 1, both left out")
+    }
+
+    fn fraction(&self, key: &'static str, fits: fn(f64) -> bool, range: &str) -> Option<f64> {
         let value = self.get(key)?;
-        let share: Option<f64> = match value.get_ref() {
-            DeValue::Integer(i) if i.radix() == 10 => i.as_str().parse().ok(),
+        let number: Option<f64> = match value.get_ref() {
             DeValue::Float(f) => f.as_str().parse().ok(),
+            DeValue::Integer(i) if i.radix() == 10 => i.as_str().parse().ok(),
             _ => None,
         };
-        let Some(share) = share else {
-            self.wrong(key, value, "a share such as 0.02");
+        let Some(number) = number else {
+            self.wrong(key, value, "a number such as 0.02");
             return None;
         };
-        if share > 0.0 && share <= 1.0 {
-            return Some(share);
+        if !fits(number) {
+            let message = format!("`{key}` = {number} is out of range: {range}");
+            self.doc.error(value.span(), message, None);
+            return None;
         }
-        let message = format!("`{key}` = {share} is out of range: above 0, at most 1");
-        self.doc.error(value.span(), message, None);
-        None
+        Some(number)
     }
 
     /// Dollars, exact: a string or a whole number, not below zero.

@@ -11,6 +11,7 @@ use jiff::tz::Offset;
 use toml::de::DeTable;
 
 use super::auto::{self, AUTO};
+use super::classifier::Classifier;
 use super::doc::{Doc, Section};
 use super::locate::beside;
 use super::models::{self, Models, Targets};
@@ -145,7 +146,13 @@ impl Draft {
         let today = Offset::UTC.to_datetime(sources.now).date();
         let targets = Targets { providers: &providers, catalogue: &catalogue, today };
         let models = root.section("models").map(|s| models::read(&s, &targets)).unwrap_or_default();
-        let routes = Routes { models: &models, targets: &targets, answer_bytes: limits.answer_bytes };
+        let classifier = Classifier::read(&root, file, &mut secrets);
+        let routes = Routes {
+            models: &models,
+            targets: &targets,
+            answer_bytes: limits.answer_bytes,
+            classifier: &classifier,
+        };
         let routes = root.section("routes").map(|s| routes.read(&s)).unwrap_or_default();
         let draft = Self {
             listen,

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use catalog::Money;
 use regex::Regex;
-use router::{Check, HoldBack, How, Route, Rule, Until};
+use router::{Check, HoldBack, How, Route, Rule, Threshold, Until};
 
+use super::classifier::Classifier;
 use super::doc::{Section, Value, type_name};
 use super::models::{Models, Targets, check_name};
 use super::nearest::nearest;
@@ -17,7 +18,7 @@ use crate::shadow::{Judge, Shadow};
 
 /// Most dollars a day for shadow, and for judge calls, where the file does not say.
 const USD_PER_DAY: Money = Money::from_pico(1_000_000_000_000);
-const CLASSIFIER: &str = "the classifier";
+const RULES: &str = "{ matches = \"…\" }, { input_tokens_over = 30000 } or { difficulty_over = 0.62 }";
 /// Bytes that a compiled regex may take: a pattern of a rule needs a hundredth.
 const REGEX_BYTES: usize = 1 << 20;
 const CHECKS: [&str; 5] = ["empty", "refusal", "repetition", "truncated", "broken_json"];
@@ -28,6 +29,8 @@ pub(super) struct Routes<'a> {
     pub(super) targets: &'a Targets<'a>,
     /// Largest answer that is held.
     pub(super) answer_bytes: usize,
+    /// The weights behind the learned scores.
+    pub(super) classifier: &'a Classifier,
 }
 
 impl Routes<'_> {
@@ -50,13 +53,13 @@ impl Routes<'_> {
     }
 
     fn one(&self, name: &str, section: &Section<'_>) -> Option<RouteConfig> {
-        section.refuse("quality", CLASSIFIER);
+        section.refuse("quality", "`route tune`");
         section.refuse("residency", "residency rules");
         let default = self.group(section, "default");
         let escalate = self.group(section, "escalate");
         let last_resort = self.group(section, "last_resort");
-        let before = before(section);
-        let after = after(section);
+        let before = before(section, self.classifier);
+        let after = after(section, self.classifier);
         let route = Route {
             name: name.to_owned(),
             how: how(section),
@@ -169,6 +172,10 @@ impl Routes<'_> {
                     table.doc.error(span, message, Some("until = \"end\"".to_owned()));
                 }
                 let tokens = tokens.and_then(|n| u32::try_from(n).ok()).unwrap_or(64);
+                if tokens < 64 && after.iter().any(|check| matches!(check, Check::DoubtOver(_))) {
+                    let message = "`doubt_over` judges after 64 or 256 tokens: it would never decide";
+                    table.doc.error(table.place("tokens"), message, Some("tokens = 64".to_owned()));
+                }
                 Some((Until::Prefix { tokens }, HoldBack::PREFIX.ms))
             }
             Some(("end", _)) => {
@@ -242,13 +249,14 @@ fn dead_rules(section: &Section<'_>, route: &Route) {
     }
 }
 
-fn before(section: &Section<'_>) -> Vec<Rule> {
+fn before(section: &Section<'_>, classifier: &Classifier) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     for item in section.array("escalate_before").unwrap_or_default() {
-        let Some(rule) = rule(section, item) else { continue };
+        let Some(rule) = rule(section, item, classifier) else { continue };
         let twin = rules.iter().any(|earlier| match (earlier, &rule) {
             (Rule::Matches(a), Rule::Matches(b)) => a.as_str() == b.as_str(),
-            (Rule::InputTokensOver(_), Rule::InputTokensOver(_)) => true,
+            (Rule::InputTokensOver(_), Rule::InputTokensOver(_))
+            | (Rule::DifficultyOver(_), Rule::DifficultyOver(_)) => true,
             _ => false,
         });
         if twin {
@@ -260,31 +268,36 @@ fn before(section: &Section<'_>) -> Vec<Rule> {
     rules
 }
 
-/// `{ matches = "…" }` or `{ input_tokens_over = n }`.
-fn rule(section: &Section<'_>, item: Value<'_>) -> Option<Rule> {
-    let table = inline(section, "rule", item, "{ matches = \"…\" } or { input_tokens_over = 30000 }")?;
-    table.refuse("difficulty_over", CLASSIFIER);
-    let refused = table.get("difficulty_over").is_some();
+/// `{ matches = "…" }`, `{ input_tokens_over = n }` or `{ difficulty_over = x }`.
+fn rule(section: &Section<'_>, item: Value<'_>, classifier: &Classifier) -> Option<Rule> {
+    let table = inline(section, "rule", item, RULES)?;
     let matches = table.string("matches").and_then(|(pattern, span)| regex(&table, pattern, span));
     let over = table.integer("input_tokens_over", 1..=100_000_000);
-    let (has_matches, has_over) = (table.get("matches").is_some(), table.get("input_tokens_over").is_some());
-    if usize::from(has_matches) + usize::from(has_over) + usize::from(refused) != 1 {
-        let hint = "{ matches = \"…\" } or { input_tokens_over = 30000 }; list two rules for \"any of them\""
-            .to_owned();
+    let difficulty = threshold(&table, "difficulty_over", classifier);
+    let conditions = ["matches", "input_tokens_over", "difficulty_over"];
+    if conditions.iter().filter(|key| table.get(key).is_some()).count() != 1 {
+        let hint = format!("{RULES}; list two rules for \"any of them\"");
         table.doc.error(table.span.clone(), "a rule has exactly one condition", Some(hint));
     }
     table.finish();
-    match (matches, over) {
-        (Some(regex), None) => Some(Rule::Matches(regex)),
-        (None, Some(limit)) => Some(Rule::InputTokensOver(limit)),
+    match (matches, over, difficulty) {
+        (Some(regex), None, None) => Some(Rule::Matches(regex)),
+        (None, Some(limit), None) => Some(Rule::InputTokensOver(limit)),
+        (None, None, Some(threshold)) => Some(Rule::DifficultyOver(threshold)),
         _ => None,
     }
 }
 
-fn after(section: &Section<'_>) -> Vec<Check> {
+/// A learned score's threshold.
+fn threshold(table: &Section<'_>, key: &'static str, classifier: &Classifier) -> Option<Threshold> {
+    let over = table.threshold(key)?;
+    Some(Threshold { over, learned: classifier.weights(table.doc, table.place(key)) })
+}
+
+fn after(section: &Section<'_>, classifier: &Classifier) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
     for item in section.array("escalate_after").unwrap_or_default() {
-        let Some(check) = check(section, item) else { continue };
+        let Some(check) = check(section, item, classifier) else { continue };
         let twin = checks.iter().any(|earlier| match (earlier, &check) {
             (Check::Regex(a), Check::Regex(b)) => a.as_str() == b.as_str(),
             (a, b) => a.as_str() == b.as_str(),
@@ -297,17 +310,26 @@ fn after(section: &Section<'_>) -> Vec<Check> {
     checks
 }
 
-fn check(section: &Section<'_>, item: Value<'_>) -> Option<Check> {
+fn check(section: &Section<'_>, item: Value<'_>, classifier: &Classifier) -> Option<Check> {
     let Some(word) = item.get_ref().as_str() else {
-        let table = inline(section, "check", item, "a word such as \"empty\", or { regex = \"…\" }")?;
-        table.refuse("doubt_over", CLASSIFIER);
-        let check =
+        let table = inline(
+            section,
+            "check",
+            item,
+            "a word such as \"empty\", { regex = \"…\" } or { doubt_over = 0.5 }",
+        )?;
+        let regex =
             table.string("regex").and_then(|(pattern, span)| regex(&table, pattern, span)).map(Check::Regex);
-        if table.get("regex").is_none() && table.get("doubt_over").is_none() {
-            table.doc.error(table.span.clone(), "a check in braces needs `regex`", None);
+        let doubt = threshold(&table, "doubt_over", classifier).map(Check::DoubtOver);
+        if table.get("regex").is_some() == table.get("doubt_over").is_some() {
+            table.doc.error(
+                table.span.clone(),
+                "a check in braces needs `regex` or `doubt_over`, one of them",
+                None,
+            );
         }
         table.finish();
-        return check;
+        return regex.or(doubt);
     };
     match word {
         "empty" => Some(Check::Empty),
@@ -318,7 +340,9 @@ fn check(section: &Section<'_>, item: Value<'_>) -> Option<Check> {
         _ => {
             let hint = match nearest(word, CHECKS, 1).first() {
                 Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("one of {}, or {{ regex = \"…\" }}", CHECKS.join(", ")),
+                None => {
+                    format!("one of {}, {{ regex = \"…\" }} or {{ doubt_over = 0.5 }}", CHECKS.join(", "))
+                }
             };
             section.doc.error(item.span(), format!("\"{word}\" is no check"), Some(hint));
             None

@@ -21,6 +21,8 @@ pub struct Sources<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// The text of a file.
     pub file: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// The bytes of a file that is no text.
+    pub bytes: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     /// The catalogue without the user's overlay.
     pub catalogue: &'a dyn Fn() -> Catalogue,
     /// Hashes client keys.
@@ -39,6 +41,7 @@ impl<'a> Sources<'a> {
         Self {
             env: &|_| None,
             file: &|_| Err(io::Error::from(io::ErrorKind::NotFound)),
+            bytes: &|_| Err(io::Error::from(io::ErrorKind::NotFound)),
             catalogue: &Catalogue::builtin,
             ring,
             stored_keys: &[],

@@ -90,6 +90,7 @@ impl Origin {
         let sources = Sources {
             env: &*self.env,
             file: &read,
+            bytes: &read_bytes,
             catalogue: &*self.catalogue,
             ring: &self.ring,
             stored_keys: &stored.keys,
@@ -122,12 +123,17 @@ fn missing(file: &Path, error: &io::Error) -> ConfigErrors {
 
 /// Reads a text file of bounded size.
 fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES {
+    String::from_utf8(read_bytes(path)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))
+}
+
+/// Reads a file of bounded size.
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB"));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 /// What `/api/v1/config/version` shows.

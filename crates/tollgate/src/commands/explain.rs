@@ -83,6 +83,7 @@ fn told(explained: &Explained) -> String {
     for rule in &decision.rules {
         lines.push(format!("  rule        {rule}"));
     }
+    lines.extend(decision.difficulty.iter().flat_map(difficulty));
     lines.push(format!("  first       {}", explained.first.join(" → ")));
     if !explained.escalation.is_empty() {
         lines.push(format!("  escalation  {} ({})", explained.escalation.join(" → "), decision.how));
@@ -102,6 +103,24 @@ fn told(explained: &Explained) -> String {
         lines.push(format!("  excluded    {}: {}", excluded.target, excluded.why));
     }
     lines.join("\n")
+}
+
+/// The learned score of the prompt, and what of it has a name.
+fn difficulty(judged: &router::Judged) -> [String; 2] {
+    let features: Vec<String> =
+        judged.features.iter().map(|(name, value)| format!("{name} {value:.2}")).collect();
+    [
+        format!(
+            "  difficulty  {:.2}, threshold {}; gain on benchmarks {:+.2}; {} ({:.0} % of its word pairs); {}",
+            judged.score,
+            judged.over,
+            judged.benchmark_gain,
+            judged.domain,
+            judged.coverage * 100.0,
+            judged.weights
+        ),
+        format!("  features    {}", features.join(", ")),
+    ]
 }
 
 fn candidates(explained: &Explained) -> Table {
