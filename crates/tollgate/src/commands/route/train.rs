@@ -1,5 +1,6 @@
 //! `route train`: recorded outcomes → a weights file and a report. The same data and seed give the same bytes.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -95,7 +96,8 @@ fn names(dir: &Path, folder: &str) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".jsonl") || name.ends_with(".jsonl.gz") {
+        let plain = name.strip_suffix(".gz").unwrap_or(&name);
+        if plain.strip_suffix(".jsonl").is_some() {
             names.push(format!("{folder}/{name}"));
         }
     }
@@ -111,7 +113,7 @@ fn file(dir: &Path, name: &str, inputs: &mut Vec<(String, String)>) -> anyhow::R
     let stored = std::fs::read(dir.join(name)).with_context(|| format!("{shown} cannot be read"))?;
     inputs.push((name.to_owned(), hex(digest::digest(&digest::SHA256, &stored).as_ref())));
     let mut text = String::new();
-    let read = if name.ends_with(".gz") {
+    let read = if name.strip_suffix(".gz").is_some() {
         MultiGzDecoder::new(stored.as_slice()).take(FILE_BYTES).read_to_string(&mut text)
     } else {
         stored.as_slice().take(FILE_BYTES).read_to_string(&mut text)
@@ -124,7 +126,11 @@ fn file(dir: &Path, name: &str, inputs: &mut Vec<(String, String)>) -> anyhow::R
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn bar() -> ProgressBar {
