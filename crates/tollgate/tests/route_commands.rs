@@ -131,7 +131,10 @@ fn weights_of_ones_own_are_trained_reported_and_used() {
         (&json!("tollgate-route-v1"), &json!(false))
     );
     assert_eq!(told["weights"]["inputs"].as_array().map(Vec::len), Some(2));
-    assert!(told["reports"][0]["cross_validation"]["apgr"]["sums"].as_f64() > Some(0.55), "{told:#}");
+    assert!(
+        told["reports"][0]["cross_validation"]["apgr"]["sums"].as_f64() > Some(0.5),
+        "no better than chance: {told:#}"
+    );
     let lines = format!("{}\n", json!({"id": 1, "prompt": "Add the numbers 3 + 4 for case 99."}));
     let output = score(dir.path(), &lines, &["--weights", "own.weights"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

@@ -64,6 +64,11 @@ pub async fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     let found = find(&session, &args).await;
     super::close(session).await;
     let Some(found) = found? else { return Ok(ExitCode::SUCCESS) };
+    for tried in &found.tried {
+        for case in tried.run.not_passed() {
+            crate::say(format_args!("FAIL {} {}: {}\n", tried.run.model, case.id, case.why.join("; ")));
+        }
+    }
     if global.json {
         crate::print(format_args!("{}\n", serde_json::to_string_pretty(&found)?))?;
     } else {
@@ -190,11 +195,6 @@ fn told(found: &Found) -> anyhow::Result<()> {
         row(&tried.run, &tried.per_million, tried.versus.as_ref(), word)
     });
     crate::print(format_args!("{}\n", render::table(&head, baseline.chain(tried))))?;
-    for tried in &found.tried {
-        for case in tried.run.not_passed() {
-            crate::say(format_args!("FAIL {} {}: {}\n", tried.run.model, case.id, case.why.join("; ")));
-        }
-    }
     match found.tried.iter().find(|tried| Some(&tried.run.model) == found.replacement.as_ref()) {
         Some(tried) => crate::print(format_args!(
             "cheapest that passes: {} at ${} for this suite (${} / ${} per million tokens in / out){}\n",
