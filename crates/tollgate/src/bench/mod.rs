@@ -6,7 +6,7 @@
 //!
 //! A run is a list of points; a point is one [`Load`] held until its bound. [`target`] sends one request and
 //! writes down when its tokens came ([`record`]); [`drive`] sends many, in a closed or an open loop; [`window`] cuts the
-//! ramps off; [`point`] makes figures; [`report`] shows them; [`save`] keeps them for `tollgate tco --bench`.
+//! ramps off; [`point`] makes figures; [`report`] shows them; [`mod@save`] keeps them for `tollgate tco --bench`.
 
 mod arrivals;
 mod calibrate;
