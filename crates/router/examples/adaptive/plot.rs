@@ -87,7 +87,12 @@ pub fn draw(runs: &[(&str, Vec<Served>)], vendor: usize, length: f64, slow: (f64
     shares.frame(&mut svg, title, slow, &[(0.0, "0"), (0.5, "0.5"), (1.0, "1")]);
     let times = Panel { top: 290.0, most: 40.0, length };
     let ticks = [(0.0, "0 s"), (10.0, "10 s"), (20.0, "20 s"), (30.0, "30 s"), (40.0, "≥ 40 s")];
-    times.frame(&mut svg, "Mean time of an answer over 20 seconds (simulated); minutes on the axis", slow, &ticks);
+    times.frame(
+        &mut svg,
+        "Mean time of an answer over 20 seconds (simulated); minutes on the axis",
+        slow,
+        &ticks,
+    );
     for (at, ((name, served), colour)) in runs.iter().zip(COLOURS).enumerate() {
         shares.line(&mut svg, colour, |from, to| share(served, vendor, from, to));
         times.line(&mut svg, colour, |from, to| means(served, from, to).seconds);
