@@ -75,6 +75,8 @@ pub(crate) struct Point {
     pub(crate) within: Forest,
     /// Linear, whole, within.
     pub(crate) mix: [f32; 3],
+    /// Their mean, so that a known kind of answer is not doubted more than an unknown one for being known.
+    pub(crate) middle: f32,
     /// Mean and deviation of the hand-made sum.
     pub(crate) hand: [f32; 2],
     pub(crate) answers: Domain,
@@ -112,11 +114,12 @@ impl Point {
     }
 
     /// The learned part.
-    fn inside(&self, question: &Question, measured: &Measured, topics: &[f32; TOPICS]) -> f64 {
+    pub(crate) fn inside(&self, question: &Question, measured: &Measured, topics: &[f32; TOPICS]) -> f64 {
         let figures = Self::figures(question, measured, topics);
         let parts =
             [self.linear(question, measured), self.whole.predict(&figures), self.within.predict(&figures)];
-        parts.iter().zip(&self.mix).map(|(part, by)| part * f64::from(*by)).sum()
+        let sum: f64 = parts.iter().zip(&self.mix).map(|(part, by)| part * f64::from(*by)).sum();
+        sum - f64::from(self.middle)
     }
 
     /// The sum of figures with signs set by hand.
@@ -160,6 +163,7 @@ impl Point {
         self.whole.write(out);
         self.within.write(out);
         out.f32s(&self.mix);
+        out.f32(self.middle);
         out.f32s(&self.hand);
         self.answers.write(out);
         self.curve.write(out);
@@ -175,6 +179,7 @@ impl Point {
             whole: Forest::read(from, FIGURES)?,
             within: Forest::read(from, FIGURES)?,
             mix: from.f32s()?.try_into().map_err(damaged)?,
+            middle: from.f32()?,
             hand: from.f32s()?.try_into().map_err(damaged)?,
             answers: Domain::read(from)?,
             curve: Curve::read(from)?,

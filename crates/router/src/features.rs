@@ -23,7 +23,8 @@ pub struct Features {
 pub fn measure(prompt: &str) -> Features {
     let read = text::window(prompt);
     let tokens = text::tokens(read);
-    Features { grams: Grams::new(&tokens), dense: dense(read, &tokens) }
+    let grams = Grams::new(&tokens);
+    Features { dense: dense(read, &tokens, &grams), grams }
 }
 
 /// The name of plain figure number `at`, as `explain` shows it.
@@ -78,9 +79,9 @@ const PLAIN: [&str; DENSE - words::SETS] = [
     "statements",
 ];
 
-fn dense(read: &str, tokens: &[Token]) -> [f64; DENSE] {
-    let signs = Signs::of(read);
+fn dense(read: &str, tokens: &[Token], grams: &Grams) -> [f64; DENSE] {
     let lines = Lines::of(read);
+    let signs = Signs::of(read, lines.stem);
     let mut out = [0.0; DENSE];
     let mut slots = out.iter_mut();
     let mut put = |value: f64| {
@@ -99,14 +100,14 @@ fn dense(read: &str, tokens: &[Token]) -> [f64; DENSE] {
     put(lines.options.min(10.0));
     put(flag(lines.options >= 2.0));
     put(flag(lines.options > 5.0));
-    put(ln1(lines.stem_chars));
-    put(if lines.options > 0.0 { ln1((chars - lines.stem_chars) / lines.options) } else { 0.0 });
+    put(ln1(signs.stem_chars));
+    put(if lines.options > 0.0 { ln1((chars - signs.stem_chars) / lines.options) } else { 0.0 });
     put(ln1(signs.numbers));
     put(signs.numbers / count);
     put(signs.long_numbers / numbers);
     put(signs.decimals / numbers);
-    put(ln1(lines.stem_numbers));
-    put((signs.digits - lines.stem_digits) / (chars - lines.stem_chars).max(1.0));
+    put(ln1(signs.stem_numbers));
+    put((signs.digits - signs.stem_digits) / (chars - signs.stem_chars).max(1.0));
     put(signs.digits / chars);
     put(signs.capitals / chars);
     put(signs.marks / chars);
@@ -125,13 +126,13 @@ fn dense(read: &str, tokens: &[Token]) -> [f64; DENSE] {
     put(flag(read.trim_end().ends_with('?')));
     put(flag(read.contains("__")));
     put(ln1(signs.sentences));
-    put(words.distinct / count);
+    put(float(grams.distinct_words()) / count);
     put(signs.colons.min(10.0));
     put(signs.commas / chars);
     put(words.long / count);
     put(words.names / count);
     put(ln1(lines.items));
-    put(ln1(lines.longest));
+    put(ln1(signs.longest));
     put(flag(
         read.contains("II.") || read.contains("(ii") || read.contains("I and II") || read.contains("II only"),
     ));
@@ -167,20 +168,17 @@ struct Words {
     chars: f64,
     long: f64,
     names: f64,
-    distinct: f64,
     sets: [f64; words::SETS],
 }
 
 impl Words {
     fn of(tokens: &[Token]) -> Self {
         let mut seen = Self::default();
-        let mut hashes = Vec::with_capacity(tokens.len());
         for token in tokens.iter().filter(|t| t.word) {
             seen.count += 1.0;
             seen.chars += f64::from(token.chars);
             seen.long += flag(token.chars >= 9);
             seen.names += flag(token.name);
-            hashes.push(token.hash);
             let mut bits = words::sets_of(token.hash);
             while bits != 0 {
                 if let Some(hits) = seen.sets.get_mut(bits.trailing_zeros() as usize) {
@@ -189,9 +187,6 @@ impl Words {
                 bits &= bits - 1;
             }
         }
-        hashes.sort_unstable();
-        hashes.dedup();
-        seen.distinct = float(hashes.len());
         seen
     }
 }
@@ -224,14 +219,26 @@ struct Signs {
     sentences: f64,
     colons: f64,
     commas: f64,
+    /// Characters of the longest line.
+    longest: f64,
+    /// Characters, numbers and digits of the stem.
+    stem_chars: f64,
+    stem_numbers: f64,
+    stem_digits: f64,
 }
 
 impl Signs {
-    fn of(read: &str) -> Self {
+    /// `stem`: bytes before the first option.
+    fn of(read: &str, stem: usize) -> Self {
         let mut seen = Self::default();
         let mut number = Number::default();
-        let mut ended = false;
-        for c in read.chars() {
+        let (mut ended, mut line) = (false, 0.0);
+        for (at, c) in read.char_indices() {
+            if at == stem {
+                seen.end_stem();
+            }
+            line = if c == '\n' { 0.0 } else { line + 1.0 };
+            seen.longest = seen.longest.max(line);
             seen.chars += 1.0;
             seen.numbers += flag(number.push(c));
             seen.sentences += flag(ended && c.is_whitespace());
@@ -245,9 +252,18 @@ impl Signs {
             }
             seen.non_ascii += flag(!c.is_ascii());
         }
+        if stem >= read.len() {
+            seen.end_stem();
+        }
         seen.long_numbers = number.long;
         seen.decimals = number.decimals;
         seen
+    }
+
+    const fn end_stem(&mut self) {
+        self.stem_chars = self.chars;
+        self.stem_numbers = self.numbers;
+        self.stem_digits = self.digits;
     }
 
     fn mark(&mut self, c: char) {
@@ -314,38 +330,24 @@ struct Lines {
     count: f64,
     options: f64,
     items: f64,
-    longest: f64,
-    /// Characters, numbers and digits before the first option.
-    stem_chars: f64,
-    stem_numbers: f64,
-    stem_digits: f64,
+    /// Bytes before the first option; all when there is none.
+    stem: usize,
 }
 
 impl Lines {
     fn of(read: &str) -> Self {
-        let mut seen = Self::default();
-        let mut number = Number::default();
+        let mut seen = Self { stem: read.len(), ..Self::default() };
+        let mut start = 0;
         for line in read.split('\n') {
             seen.count += 1.0;
-            let start = line.trim_start();
-            seen.options += flag(is_option(start));
-            seen.items += flag(is_item(start));
-            let mut chars = 0.0;
-            for c in line.chars() {
-                chars += 1.0;
-                if seen.options == 0.0 {
-                    seen.stem_numbers += flag(number.push(c));
-                    seen.stem_digits += flag(c.is_ascii_digit());
-                }
+            let begins = line.trim_start();
+            if is_option(begins) {
+                seen.options += 1.0;
+                seen.stem = seen.stem.min(start);
             }
-            if seen.options == 0.0 {
-                number.push('\n');
-                seen.stem_chars += chars + 1.0;
-            }
-            seen.longest = seen.longest.max(chars);
+            seen.items += flag(is_item(begins));
+            start += line.len() + 1;
         }
-        // The last line has no newline behind it.
-        seen.stem_chars -= flag(seen.options == 0.0);
         seen
     }
 }

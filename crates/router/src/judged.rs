@@ -82,10 +82,20 @@ impl Threshold {
 }
 
 fn foremost(learned: &Learned, features: &Features) -> Vec<(&'static str, f64)> {
-    let mut moved: Vec<(f64, usize)> = learned.difficulty.pushes(features).zip(0..).collect();
-    moved.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+    // The few largest, by insertion: a sort of all would cost more than half a score.
+    let mut foremost = [(0.0_f64, 0_usize); FIGURES];
+    for (push, at) in learned.difficulty.pushes(features).map(f64::abs).zip(0..) {
+        let place = foremost.iter().position(|(other, _)| push > *other);
+        if let Some(moved) = place.and_then(|place| foremost.get_mut(place..)) {
+            moved.rotate_right(1);
+            if let Some(slot) = moved.first_mut() {
+                *slot = (push, at);
+            }
+        }
+    }
     let value = |at: usize| features.dense.get(at).copied().unwrap_or(0.0);
-    moved.iter().take(FIGURES).map(|(_, at)| (features::name(*at), rounded(value(*at)))).collect()
+    let moved = foremost.iter().filter(|(push, _)| *push > 0.0);
+    moved.map(|(_, at)| (features::name(*at), rounded(value(*at)))).collect()
 }
 
 /// To four places: more is noise.

@@ -77,30 +77,40 @@ pub(crate) fn option_number(c: char) -> u8 {
     u8::try_from(c).map_or(0, |byte| byte.wrapping_sub(b'A').saturating_add(1))
 }
 
-/// Hashes of a text's words and marks, and of neighbouring pairs of them: sorted, each once.
+/// Hashes of a text's words and marks, and of neighbouring pairs of them: each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grams {
-    /// Of words and marks.
-    pub words: Vec<u64>,
-    /// Of neighbouring pairs.
-    pub pairs: Vec<u64>,
+    /// Of words, sorted, then of marks, sorted.
+    singles: Vec<u64>,
+    /// How many of them are words.
+    words: usize,
+    /// Of neighbouring pairs, sorted.
+    pub(crate) pairs: Vec<u64>,
 }
 
 impl Grams {
     /// Of these tokens.
     pub fn new(tokens: &[Token]) -> Self {
-        let mut words: Vec<u64> = tokens.iter().map(|t| t.hash).collect();
-        let mut pairs: Vec<u64> = tokens.array_windows().map(|[a, b]| pair(a.hash, b.hash)).collect();
-        for set in [&mut words, &mut pairs] {
-            set.sort_unstable();
-            set.dedup();
-        }
-        Self { words, pairs }
+        let set = |mut all: Vec<u64>| {
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        let mut singles = set(tokens.iter().filter(|t| t.word).map(|t| t.hash).collect());
+        let words = singles.len();
+        singles.extend(set(tokens.iter().filter(|t| !t.word).map(|t| t.hash).collect()));
+        let pairs = set(tokens.array_windows().map(|[a, b]| pair(a.hash, b.hash)).collect());
+        Self { singles, words, pairs }
     }
 
-    /// Words and pairs.
+    /// Words, marks and pairs.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        self.words.iter().chain(&self.pairs).copied()
+        self.singles.iter().chain(&self.pairs).copied()
+    }
+
+    /// How many different words there are.
+    pub const fn distinct_words(&self) -> usize {
+        self.words
     }
 }
 

@@ -114,6 +114,10 @@ fn scale<'r, I: Iterator<Item = &'r [f64]> + Clone>(figures: usize, rows: impl F
     }
 }
 
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / float(values.len().max(1))
+}
+
 /// Standard deviation.
 fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let n = float(values.clone().count().max(1));

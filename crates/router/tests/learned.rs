@@ -72,7 +72,7 @@ fn training_gives_the_same_bytes_and_learns_what_was_planted() {
     let inputs = vec![("prompts".to_owned(), "00".to_owned())];
     let (learned, reports) = train::train(&synthetic(), 1, inputs, &mut |_| {}).unwrap();
     let file = learned.write();
-    assert_eq!(fnv(&file), 18_094_979_431_104_344_749, "training changed: rebuild the built-in weights too");
+    assert_eq!(fnv(&file), 12_073_167_121_543_156_266, "training changed: rebuild the built-in weights too");
     assert!(file.len() < MAX_BYTES);
     assert_eq!(Learned::read(&file).unwrap(), learned);
     assert_eq!((learned.card.name.as_str(), learned.card.notices.len()), ("tollgate-route-v1", 0));
@@ -148,19 +148,19 @@ fn the_built_in_weights_are_what_their_card_says() {
 #[test]
 fn golden_scores() {
     let golden = [
-        ("What is the capital of France?", 0.0232),
+        ("What is the capital of France?", 0.0281),
         (
             "A farmer has 17 sheep and buys 5 more each month. How many sheep does he have after 8 months?",
-            0.6569,
+            0.6827,
         ),
-        ("Let G be a finite group of order p^2 for a prime p. Prove that G is abelian.", 0.4578),
+        ("Let G be a finite group of order p^2 for a prime p. Prove that G is abelian.", 0.4457),
         (
             "Write a Python function that returns the longest palindromic substring of a string in O(n) time.",
-            0.945,
+            0.942,
         ),
         (
             "Which of the following is not a mammal?\nA. Whale\nB. Bat\nC. Penguin\nD. Platypus\nAnswer:",
-            0.0497,
+            0.057,
         ),
     ];
     let scores: Vec<f64> = golden

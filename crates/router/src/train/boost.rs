@@ -12,6 +12,8 @@ const BINS: usize = 64;
 pub(super) struct Grow {
     pub(super) trees: usize,
     pub(super) leaves: usize,
+    /// Splits from the root to a leaf at most: bounds the time of a prediction.
+    pub(super) deepest: usize,
     pub(super) rate: f64,
     /// Rows that a leaf must hold.
     pub(super) least: u32,
@@ -56,7 +58,7 @@ impl Binned {
         let base =
             targets.iter().zip(weights).map(|(y, w)| y * w).sum::<f64>() / total.max(f64::MIN_POSITIVE);
         let base = super::single(base);
-        let mut forest = Forest { base, trees: Vec::with_capacity(grow.trees) };
+        let mut trees = Vec::with_capacity(grow.trees);
         let mut residual: Vec<f64> = targets.iter().map(|y| y - f64::from(base)).collect();
         let mut random = Random(seed ^ 0x9e37_79b9_7f4a_7c15);
         for _ in 0..grow.trees {
@@ -67,9 +69,9 @@ impl Binned {
             for (row, r) in residual.iter_mut().enumerate() {
                 *r -= self.leaf(&tree, row);
             }
-            forest.trees.push(tree.into_iter().map(|b| b.node).collect());
+            trees.push(tree.into_iter().map(|b| b.node).collect());
         }
-        forest
+        Forest::new(base, trees)
     }
 
     fn leaf(&self, tree: &[Branch], row: usize) -> f64 {
@@ -141,6 +143,7 @@ struct Growing<'a> {
 
 struct Open {
     at: usize,
+    depth: usize,
     rows: Vec<u32>,
     bins: Histograms,
     split: Option<Split>,
@@ -160,13 +163,13 @@ impl Growing<'_> {
     fn tree(&self, rows: Vec<u32>) -> Vec<Branch> {
         let mut tree = vec![self.leaf(&rows)];
         let bins = self.bins(&rows);
-        let mut open = vec![self.open(0, rows, bins)];
+        let mut open = vec![self.open(0, 0, rows, bins)];
         for _ in 1..self.grow.leaves {
             let gain = |at: usize| open.get(at).and_then(|o| o.split).map_or(0.0, |s| s.gain);
             // The first of equals, so that the order is fixed.
             let best = (0..open.len()).reduce(|a, b| if gain(b) > gain(a) { b } else { a });
             let Some((chosen, split)) = best.and_then(|at| Some((at, open.get(at)?.split?))) else { break };
-            let Open { at, rows, bins, .. } = open.swap_remove(chosen);
+            let Open { at, depth, rows, bins, .. } = open.swap_remove(chosen);
             let (left, right): (Vec<u32>, Vec<u32>) =
                 rows.iter().partition(|row| self.data.bin(split.figure, **row as usize) <= split.bin);
             let child = tree.len();
@@ -190,8 +193,8 @@ impl Growing<'_> {
                 let small = self.bins(&right);
                 (without(bins, &small), small)
             };
-            open.push(self.open(child, left, left_bins));
-            open.push(self.open(child + 1, right, right_bins));
+            open.push(self.open(child, depth + 1, left, left_bins));
+            open.push(self.open(child + 1, depth + 1, right, right_bins));
         }
         tree
     }
@@ -211,10 +214,10 @@ impl Growing<'_> {
         Branch { node: Node { figure: LEAF, value, left: 0 }, bin: 0 }
     }
 
-    fn open(&self, at: usize, rows: Vec<u32>, bins: Histograms) -> Open {
-        let splittable = rows.len() >= 2 * self.grow.least as usize;
+    fn open(&self, at: usize, depth: usize, rows: Vec<u32>, bins: Histograms) -> Open {
+        let splittable = depth < self.grow.deepest && rows.len() >= 2 * self.grow.least as usize;
         let split = if splittable { self.best(&bins) } else { None };
-        Open { at, rows, bins, split }
+        Open { at, depth, rows, bins, split }
     }
 
     fn bins(&self, rows: &[u32]) -> Histograms {

@@ -19,7 +19,7 @@ const WITHIN: f64 = 0.8;
 const TOPICAL: f64 = 0.4;
 const LEVEL: f64 = 1.2;
 const TREES: Grow =
-    Grow { trees: 200, leaves: 15, rate: 0.05, least: 40, ridge: 10.0, figures: 0.3, rows: 0.8 };
+    Grow { trees: 200, leaves: 15, deepest: 6, rate: 0.05, least: 40, ridge: 10.0, figures: 0.3, rows: 0.8 };
 const LEVEL_TREES: Grow = Grow { trees: 100, figures: 0.5, ..TREES };
 /// Buckets of the topics, as a power of two.
 const TOPIC_BITS: u32 = 16;

@@ -7,7 +7,7 @@ use super::data::AnswerRow;
 use super::difficulty::{Held, Table};
 use super::report::{Labelled, Report, report};
 use super::ridge::{Fitted, Rows};
-use super::{Progress, centred, deviation, directions, folds, per_dataset, scale, single, weights};
+use super::{Progress, centred, deviation, directions, folds, mean, per_dataset, scale, single, weights};
 use crate::answer::{self, Asked, Extent, Measured};
 use crate::curve::Curve;
 use crate::difficulty::Difficulty;
@@ -24,7 +24,7 @@ const WITHIN: f64 = 0.5;
 /// The learned part next to the other: about the same deviation.
 const LEARNED: f64 = 0.5;
 const TREES: Grow =
-    Grow { trees: 400, leaves: 15, rate: 0.03, least: 60, ridge: 20.0, figures: 0.3, rows: 0.8 };
+    Grow { trees: 400, leaves: 15, deepest: 6, rate: 0.03, least: 60, ridge: 20.0, figures: 0.3, rows: 0.8 };
 /// Rows that must have a phrase for it to be known.
 const KNOWN: usize = 3;
 /// Buckets of the topics, as a power of two.
@@ -220,6 +220,7 @@ impl<'d> Answers<'d> {
             whole: binned.boost(&gains, weights, TREES, seed),
             within: binned.boost(&inner, weights, TREES, seed + 1),
             mix: [0.0; 3],
+            middle: 0.0,
             hand: [0.0, 1.0],
             answers: Domain::learn(rows.iter().map(|(_, m)| m.triples.as_slice()), KNOWN),
             curve: Curve::fit(&[]),
@@ -234,9 +235,11 @@ impl<'d> Answers<'d> {
             let share = parts.get(k).copied().unwrap_or(0.0);
             single(share / spread.get(k).copied().unwrap_or(1.0).max(1e-9))
         });
+        let learned: Vec<f64> =
+            rows.iter().map(|(q, m)| point.inside(q, m, &shared.topics.of(m.grams.iter()))).collect();
+        point.middle = single(mean(&learned));
         let hand: Vec<f64> = rows.iter().map(|(q, m)| point.hand(q, m)).collect();
-        let mean = hand.iter().sum::<f64>() / crate::features::float(hand.len().max(1));
-        point.hand = [single(mean), single(deviation(hand.iter().copied()).max(1e-6))];
+        point.hand = [single(mean(&hand)), single(deviation(hand.iter().copied()).max(1e-6))];
         point
     }
 }
