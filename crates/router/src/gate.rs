@@ -9,6 +9,7 @@ mod json;
 mod refusal;
 mod repetition;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use regex::Regex;
@@ -97,12 +98,13 @@ impl<'r> Gate<'r> {
         }
     }
 
-    /// What was asked, and whom: without it a doubt check stays undecided. Costs nothing on a route without one.
+    /// What was asked, and whom: without it a doubt check stays undecided. The prompt is read only on a route with one:
+    /// taking it out of a request may copy it.
     #[must_use]
-    pub fn asked(mut self, prompt: &str, weak_model: &str) -> Self {
+    pub fn asked<'p>(mut self, prompt: impl FnOnce() -> Cow<'p, str>, weak_model: &str) -> Self {
         let learned = self.threshold().and_then(|threshold| threshold.learned.as_ref());
         self.question =
-            learned.map(|learned| (Question::new(&learned.difficulty, prompt), weak_model.to_owned()));
+            learned.map(|learned| (Question::new(&learned.difficulty, &prompt()), weak_model.to_owned()));
         self
     }
 

@@ -19,7 +19,7 @@ pub(crate) fn index(value: f64) -> Option<usize> {
 }
 
 /// `1234567.8` → `1,234,567.80` with `digits` decimals.
-pub(crate) fn grouped(value: f64, digits: usize) -> String {
+pub fn grouped(value: f64, digits: usize) -> String {
     let text = format!("{:.digits$}", value.abs());
     let (whole, rest) = text.split_once('.').map_or((text.as_str(), None), |(w, r)| (w, Some(r)));
     let mut out = String::with_capacity(text.len() + text.len() / 3 + 1);

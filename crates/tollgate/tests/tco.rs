@@ -205,3 +205,21 @@ fn a_trace_gives_the_traffic() {
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("has no column `Request tokens`"), "{}", text(&wrong.stderr));
 }
+
+#[test]
+fn a_wrong_share_and_an_unknown_gpu_are_said_together() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("wrong.toml");
+    let scenario = "[workload]\nrequests_per_day = -1\ninput_tokens = 100\noutput_tokens = 40\npeak_to_mean = 3\n\
+                    cached_share = 1.4\n[stacks.api]\nmodel = \"openai/gpt-5.44\"\n\
+                    [stacks.own]\ngpu = \"H10\"\nmodel = \"llama-3.3-70b\"\n";
+    std::fs::write(&file, scenario).expect("writable");
+    let output = tco(&[file.to_str().expect("text")]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    for part in
+        ["workload.cached_share", "workload.requests_per_day", "stacks.api.model", "stacks.own.gpu", "H100"]
+    {
+        assert!(said.contains(part), "{part} is missing: {said}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Figures for people.
 
+use tco::grouped;
+
 /// `1234.5` → `$1,234.50`; below a dollar with as many digits as tell something.
 pub(crate) fn usd(value: f64) -> String {
     let digits = match value.abs() {
@@ -37,19 +39,6 @@ pub(crate) fn tokens(value: f64) -> String {
 /// `0.123` → `12.3 %`.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
-}
-
-fn grouped(value: f64, digits: usize) -> String {
-    let text = format!("{value:.digits$}");
-    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
-    let mut out = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    if rest.is_empty() { out } else { format!("{out}.{rest}") }
 }
 
 /// A name as the part of an address behind `#`.

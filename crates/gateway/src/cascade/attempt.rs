@@ -174,7 +174,7 @@ impl Call {
         if let (Some(route), Some(_), Content::Choices(choices)) = (&route, gate, &answer.content) {
             let format = self.request.response_format();
             let mut gate = Gate::new(&route.route, true, format)
-                .asked(&self.request.last_user_text(), &meter.target.offer.model);
+                .asked(|| self.request.last_user_text(), &meter.target.offer.model);
             let finish = answer.ending.finish.map(Finish::as_str);
             let verdict = check_choice(&mut gate, choices.first(), finish);
             self.meter.judged(gate.judged());
@@ -201,7 +201,7 @@ impl Call {
         let route = self.route.clone();
         let gate = route.as_deref().zip(gate).map(|(route, gating)| {
             let gate = Gate::new(&route.route, gating.to_end, self.request.response_format());
-            (gate.asked(&self.request.last_user_text(), &meter.target.offer.model), gating.hold)
+            (gate.asked(|| self.request.last_user_text(), &meter.target.offer.model), gating.hold)
         });
         let holder = Holder {
             meter,

@@ -105,7 +105,7 @@ impl Style {
             x if x >= 1.0 => 3,
             _ => 4,
         };
-        let text = grouped(scaled, digits);
+        let text = crate::num::grouped(scaled, digits);
         let text = match text.split_once('.') {
             Some((whole, rest)) => {
                 let rest = rest.trim_end_matches('0');
@@ -118,20 +118,6 @@ impl Style {
         let sign = if text.starts_with('-') { "-" } else { "" };
         format!("{sign}{}{}{}", self.prefix, text.trim_start_matches('-'), self.suffix)
     }
-}
-
-fn grouped(value: f64, digits: usize) -> String {
-    let text = format!("{:.digits$}", value.abs());
-    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
-    let mut out = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    let sign = if value < 0.0 && text.contains(|c: char| ('1'..='9').contains(&c)) { "-" } else { "" };
-    if rest.is_empty() { format!("{sign}{out}") } else { format!("{sign}{out}.{rest}") }
 }
 
 /// The scale that a letter or a percent sign behind a number means, how it is shown, and what follows it.

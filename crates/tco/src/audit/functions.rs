@@ -22,6 +22,10 @@ pub(crate) enum Trouble {
     Bad(String),
 }
 
+/// A fleet that runs whole replicas, beside a price elsewhere.
+const FLEET_AGAINST_PRICE: [&str; 6] =
+    ["usd_per_hour", "output_tok_s", "utilisation", "overhead_usd_per_day", "price", "spares"];
+
 /// All functions but those that take any number of arguments (`min`, `max`, `sum`, `nth`, `cheapest`).
 pub(crate) const FUNCTIONS: &[Function] = &[
     function("ceil", &["x"], |a| Ok(nth(a, 0).ceil())),
@@ -83,27 +87,13 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "first_win",
-        parameters: &[
-            "usd_per_hour",
-            "output_tok_s",
-            "utilisation",
-            "overhead_usd_per_day",
-            "price",
-            "spares",
-        ],
+        parameters: &FLEET_AGAINST_PRICE,
         optional: 1,
         apply: |a| Ok(edges(a)?.first_win.as_f64()),
     },
     Function {
         name: "last_loss",
-        parameters: &[
-            "usd_per_hour",
-            "output_tok_s",
-            "utilisation",
-            "overhead_usd_per_day",
-            "price",
-            "spares",
-        ],
+        parameters: &FLEET_AGAINST_PRICE,
         optional: 1,
         apply: |a| Ok(edges(a)?.last_loss.map_or(0.0, OutputTokensPerDay::as_f64)),
     },

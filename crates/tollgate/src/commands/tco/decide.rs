@@ -128,7 +128,8 @@ fn scenario(args: &Compare, global: &Global) -> Result<Scenario, Refused> {
         }
         (Some(time), file) => over(from_ledger(time, global)?, file),
     };
-    args.question.scenario(base)
+    args.question
+        .scenario(base, |tree| with_market(args, global, |market| Ok(tco::unknown_names(tree, market))))
 }
 
 /// The file's word over the ledger's, except on the traffic.

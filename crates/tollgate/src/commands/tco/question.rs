@@ -85,8 +85,13 @@ pub fn read(file: &Path) -> Result<Value, Refused> {
 }
 
 impl Flags {
-    /// The scenario: `base` (of a file or a ledger) with the flags over it.
-    pub fn scenario(&self, mut base: Value) -> Result<Scenario, Refused> {
+    /// The scenario: `base` (of a file or a ledger) with the flags over it. When it is wrong, `names` adds what is unknown
+    /// in it.
+    pub fn scenario(
+        &self,
+        mut base: Value,
+        names: impl FnOnce(&Value) -> Result<Vec<Problem>, Refused>,
+    ) -> Result<Scenario, Refused> {
         let mut problems = Vec::new();
         self.take_trace(&mut base, &mut problems)?;
         self.apply(&mut base, &mut problems);
@@ -97,6 +102,7 @@ impl Flags {
             Ok(_) => Err(Refused::Problems(problems)),
             Err(more) => {
                 problems.extend(more);
+                problems.extend(names(&base)?);
                 Err(Refused::Problems(problems))
             }
         }
