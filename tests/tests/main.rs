@@ -9,6 +9,7 @@ mod browser;
 mod classifier;
 mod clients;
 mod crash;
+mod dashboard;
 mod demo;
 mod disk;
 mod eval;

@@ -1,11 +1,13 @@
 //! `/api/v1`, `/metrics`, `/readyz` and the pages. Path → handler, and who may. Reading needs a key or the admin token
 //! once keys are configured; a key reads its own rows only.
 
+mod assets;
 mod download;
 mod ledger;
 mod openapi;
 mod pages;
 mod quality;
+mod series;
 mod state;
 
 use std::net::SocketAddr;
@@ -37,6 +39,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/spend", get(ledger::spend))
         .route("/api/v1/quality", get(quality::quality))
         .route("/api/v1/feedback", post(quality::feedback))
+        .route("/api/v1/spend/series", get(ledger::series))
         .route("/api/v1/requests", get(ledger::requests))
         .route("/api/v1/requests/{id}", get(ledger::request))
         .route("/api/v1/explain", post(state::explain))
@@ -49,9 +52,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/config/version", get(state::config_version))
         .route("/readyz", get(state::ready))
         .route("/metrics", get(state::metrics))
-        .route("/", get(pages::overview))
+        .route("/", get(pages::spend))
+        .route("/requests", get(pages::requests))
         .route("/requests/{id}", get(pages::request))
-        .route("/assets/style.css", get(pages::style))
+        .route("/assets/style.css", get(assets::style))
+        .route("/assets/charts.js", get(assets::charts))
+        .route("/assets/spend.js", get(assets::spend))
+        .route(&assets::PLOTLY, get(assets::plotly))
         .fallback(not_found)
         .layer(middleware::from_fn(secured))
         .with_state(app)
@@ -123,14 +130,19 @@ async fn not_found(request: Request) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, format!("nothing is served at {path}; see /api/openapi.json"))
 }
 
+/// Nothing from elsewhere, no script or style in the page itself. The one hash is that of an empty style element.
+const POLICY: &str = concat!(
+    "default-src 'none'; script-src 'self'; style-src 'self' ",
+    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+    "; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+);
+
 /// Headers that every page and answer of this side carries: no script from elsewhere, no frame, no sniffing.
 async fn secured(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    let policy = "default-src 'none'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
-                  base-uri 'none'; frame-ancestors 'none'";
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
@@ -138,4 +150,17 @@ async fn secured(request: Request, next: Next) -> Response {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_names_the_empty_style_of_the_chart_library_and_nothing_wider() {
+        assert!(POLICY.contains(&format!("'{}'", web::assets::EMPTY_HASH)), "{POLICY}");
+        for wide in ["unsafe", "*", "http:", "https:", "blob:"] {
+            assert!(!POLICY.contains(wide), "{wide} in {POLICY}");
+        }
+    }
 }

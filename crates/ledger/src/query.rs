@@ -63,6 +63,9 @@ pub enum By {
     Key,
     /// The value of one tag; `None`: every `name=value` pair, so that a request with two tags is in two rows.
     Tag(Option<String>),
+    /// Why a request was answered by what answered it. Numbers are left out: all of `difficulty:0.71` and its like are
+    /// `difficulty`.
+    Reason,
     /// Hour of the reporting time zone.
     Hour,
     /// Day of the reporting time zone.
@@ -74,7 +77,7 @@ pub enum By {
 pub enum BadQuery {
     /// Not a dimension.
     #[error(
-        "`{0}` is nothing to group by: use route, model, provider, target, key, tag, tag:NAME, hour or day"
+        "`{0}` is nothing to group by: use route, model, provider, target, key, reason, tag, tag:NAME, hour or day"
     )]
     By(String),
     /// Not `field=value`.
@@ -112,6 +115,7 @@ impl FromStr for By {
             "target" => Self::Target,
             "key" => Self::Key,
             "tag" => Self::Tag(None),
+            "reason" => Self::Reason,
             "hour" => Self::Hour,
             "day" => Self::Day,
             other => match other.strip_prefix("tag:").filter(|name| !name.is_empty()) {
@@ -132,6 +136,7 @@ impl fmt::Display for By {
             Self::Key => f.write_str("key"),
             Self::Tag(None) => f.write_str("tag"),
             Self::Tag(Some(name)) => write!(f, "tag:{name}"),
+            Self::Reason => f.write_str("reason"),
             Self::Hour => f.write_str("hour"),
             Self::Day => f.write_str("day"),
         }

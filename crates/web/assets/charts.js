@@ -111,5 +111,5 @@ const Tollgate = (() => {
     });
   }
 
-  return { curve, money, tornado, chances, teeth, usd, tokens };
+  return { css, draw, curve, money, tornado, chances, teeth, usd, tokens };
 })();

@@ -13,6 +13,11 @@ pub const TOKENS_CSS: &str = include_str!("../assets/tokens.css");
 /// Draws a report's charts: one function a chart, `Tollgate.curve(node, report)` and so on.
 pub const CHARTS_JS: &str = include_str!("../assets/charts.js");
 
+/// The dashboard's pages, after [`TOKENS_CSS`].
+pub const PAGE_CSS: &str = include_str!("../assets/page.css");
+/// The chart of the page Spend, after [`CHARTS_JS`].
+pub const SPEND_JS: &str = include_str!("../assets/spend.js");
+
 pub(crate) const REPORT_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/report.js"));
 pub(crate) const REPORT_JS_HASH: &str = include_str!(concat!(env!("OUT_DIR"), "/report.js.sha256"));
 pub(crate) const REPORT_CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/report.css"));

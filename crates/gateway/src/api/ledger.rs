@@ -17,24 +17,39 @@ use super::{Problem, Reader, download};
 use crate::app::App;
 use crate::inbound::Caller;
 
-/// Parameters of a question.
-#[derive(Debug, Default, Deserialize)]
+/// How a parameter says that there is none: requests without a route or a key.
+pub(super) const NONE: &str = "(none)";
+
+/// Parameters of a question. The pages and the API have the same ones, so that the address of a page is the question.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     /// Dimensions, separated by commas.
-    by: Option<String>,
+    pub(super) by: Option<String>,
     /// `24h`, `7d`, a date or RFC 3339.
-    since: Option<String>,
+    pub(super) since: Option<String>,
     /// As `since`.
-    until: Option<String>,
+    pub(super) until: Option<String>,
     /// `FIELD=VALUE`, several separated by commas.
-    r#where: Option<String>,
+    pub(super) r#where: Option<String>,
+    /// A route, or [`NONE`] for pinned requests. Here and below, empty filters nothing, as an untouched form sends it.
+    pub(super) route: Option<String>,
+    /// An upstream model.
+    pub(super) model: Option<String>,
+    /// A vendor.
+    pub(super) provider: Option<String>,
+    /// `provider/model`.
+    pub(super) target: Option<String>,
+    /// A client key, or [`NONE`].
+    pub(super) key: Option<String>,
+    /// `NAME=VALUE`.
+    pub(super) tag: Option<String>,
     /// `json`, `csv` or `focus`.
     format: Option<String>,
     /// FOCUS version: `1.2`, `1.3` or `1.4`.
     focus_version: Option<String>,
     /// Time zone of days, hours and dates; else UTC.
-    tz: Option<String>,
+    pub(super) tz: Option<String>,
     /// Rows on a page.
     limit: Option<u32>,
     /// Where the page before ended.
@@ -63,18 +78,77 @@ impl Asked {
         let mut conditions = words(self.r#where.as_deref())
             .map(|word| word.parse::<Condition>().map_err(bad))
             .collect::<Result<Vec<_>, _>>()?;
-        if !caller.reads_all() {
-            conditions.push(Condition::Key(caller.key().map(str::to_owned)));
+        for (name, value) in self.filters() {
+            let some = (value != NONE).then(|| value.to_owned());
+            conditions.push(match name {
+                "route" => Condition::Route(some),
+                "key" => Condition::Key(some),
+                "tag" => format!("tag:{value}").parse().map_err(bad)?,
+                "where" => continue,
+                field => format!("{field}={value}").parse().map_err(bad)?,
+            });
         }
+        conditions.extend(Self::own_rows(caller));
         Ok(conditions)
     }
 
-    fn spend(&self, caller: &Caller) -> Result<SpendQuery, Problem> {
-        let by = words(self.by.as_deref())
-            .map(|word| word.parse::<By>().map_err(bad))
-            .collect::<Result<Vec<_>, _>>()?;
+    /// What a client key may see: no parameter takes it off.
+    pub(super) fn own_rows(caller: &Caller) -> Vec<Condition> {
+        if caller.reads_all() { Vec::new() } else { vec![Condition::Key(caller.key().map(str::to_owned))] }
+    }
+
+    /// Filters that are set, by the names of their parameters.
+    pub(super) fn filters(&self) -> Vec<(&'static str, &str)> {
+        let all = [
+            ("route", &self.route),
+            ("model", &self.model),
+            ("provider", &self.provider),
+            ("target", &self.target),
+            ("key", &self.key),
+            ("tag", &self.tag),
+            ("where", &self.r#where),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref().filter(|value| !value.is_empty())?)))
+            .collect()
+    }
+
+    /// The page Spend with some parameters changed; `None` takes one out.
+    pub(super) fn link(&self, changes: &[(&str, Option<&str>)]) -> String {
+        let by = self.by.as_deref().map(|by| ("by", by));
+        let kept = by.into_iter().chain(self.context());
+        let kept = kept.filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
+        let new = changes.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        address("/", kept.chain(new))
+    }
+
+    /// A path of the API with the same period, filters and time zone, and further parameters.
+    pub(super) fn api(&self, path: &str, more: &[(&str, &str)]) -> String {
+        address(path, self.context().into_iter().chain(more.iter().copied()))
+    }
+
+    /// Period, time zone and filters.
+    fn context(&self) -> Vec<(&'static str, &str)> {
+        let named = [("since", &self.since), ("until", &self.until), ("tz", &self.tz)];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        named.chain(self.filters()).collect()
+    }
+
+    /// What to break down by.
+    pub(super) fn dimensions(&self) -> Result<Vec<By>, Problem> {
+        words(self.by.as_deref()).map(|word| word.parse::<By>().map_err(bad)).collect()
+    }
+
+    pub(super) fn spend(&self, caller: &Caller) -> Result<SpendQuery, Problem> {
+        let by = self.dimensions()?;
         Ok(SpendQuery { by, period: self.period()?, filter: self.filter(caller)?, tz: self.zone()? })
     }
+}
+
+/// A path with a query.
+fn address<'a>(path: &str, parameters: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let query = serde_urlencoded::to_string(parameters.collect::<Vec<_>>()).unwrap_or_default();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
@@ -154,6 +228,28 @@ pub(super) async fn spend(
     }
 }
 
+/// `GET /api/v1/spend/series`: by at most one dimension.
+pub(super) async fn series(
+    State(app): State<Arc<App>>,
+    Reader(caller): Reader,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, Problem> {
+    let mut query = asked.spend(&caller)?;
+    if query.by.len() > 1 || query.by.iter().any(|by| matches!(by, By::Hour | By::Day)) {
+        return Err(bad(
+            "`by` is one of route, model, provider, target, key, reason, tag, tag:NAME here, or left out",
+        ));
+    }
+    let now = Timestamp::now();
+    let bucket = super::series::bucket(query.period, now);
+    query.by.insert(0, bucket.clone());
+    let tz = query.tz.clone();
+    let spend = read(&app, move |reader| Ok(reader.spend(&query)?)).await?;
+    let series = super::series::series(&spend, &bucket, &tz, now);
+    let series = series.ok_or_else(|| bad("the period has too many days: choose a shorter one"))?;
+    value(&series).map(Json)
+}
+
 fn csv(bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], bytes).into_response()
 }
@@ -192,19 +288,6 @@ pub(super) async fn one(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Val
         return Err(missing());
     }
     value(&found)
-}
-
-/// Rows of a breakdown by one dimension, for the pages.
-pub(super) async fn spend_table(
-    app: &Arc<App>,
-    caller: &Caller,
-    by: &str,
-    since: &str,
-) -> Result<Vec<Value>, Problem> {
-    let asked = Asked { by: Some(by.to_owned()), since: Some(since.to_owned()), ..Asked::default() };
-    let query = asked.spend(caller)?;
-    let spend = value(&read(app, move |reader| Ok(reader.spend(&query)?)).await?)?;
-    Ok(spend.get("rows").and_then(Value::as_array).cloned().unwrap_or_default())
 }
 
 /// The newest requests, for the pages.

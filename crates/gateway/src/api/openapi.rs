@@ -31,6 +31,9 @@ fn description() -> Value {
             ]),
             "/api/v1/quality": read("Quality of every route by source, with intervals and drift (admin token)", &[("since", "query"), ("until", "query")]),
             "/api/v1/feedback": inference("Rate the answer of one's own request: `{\"request_id\": \"…\", \"rating\": \"good\" | \"bad\"}`"),
+            "/api/v1/spend/series": read("Spend over time, a value for each hour or day of the period", &[
+                ("by", "query"), ("since", "query"), ("until", "query"), ("where", "query"), ("tz", "query"),
+            ]),
             "/api/v1/requests": read("Recent requests, newest first", &[("limit", "query"), ("cursor", "query"), ("where", "query")]),
             "/api/v1/requests/{id}": read("One request with every attempt and its decision", &[("id", "path")]),
             "/api/v1/explain": inference("What would be decided for a chat request, and why; no call is made"),

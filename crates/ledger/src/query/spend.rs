@@ -238,6 +238,7 @@ fn dimensions(sql: &mut Sql, by: &[By], level: Level) -> (Vec<String>, &'static 
             join = " LEFT JOIN json_each(r.tags) p";
             "p.key || '=' || p.value".to_owned()
         }
+        By::Reason => "CASE WHEN r.reason LIKE 'difficulty:%' THEN 'difficulty' ELSE r.reason END".to_owned(),
         By::Hour | By::Day => format!("r.started_us / {QUARTER_US}"),
     });
     (columns.collect(), join)

@@ -51,7 +51,7 @@ pub struct Which {
 /// Flags of `spend`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Broken down by route, model, provider, target, key, tag, tag:NAME, hour, day; several with commas
+    /// Broken down by route, model, provider, target, key, reason, tag, tag:NAME, hour, day; several with commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "route")]
     by: Vec<By>,
     #[command(flatten)]
