@@ -31,15 +31,17 @@ fn the_committed_calibration_is_read_and_keeps_its_promises() {
         let mut all = calibration.errors.iter();
         all.find(|e| e.models == models && e.left_out == left_out && e.quantity == quantity).unwrap()
     };
-    for (models, left_out, most) in
-        [("dense", "points", 0.12), ("dense", "curves", 0.14), ("moe", "curves", 0.25), ("moe", "gpus", 0.25)]
-    {
+    for (models, left_out, most) in [
+        ("dense", "points", 0.12),
+        ("dense", "curves", 0.14),
+        ("dense", "gpus", 0.20),
+        ("moe", "curves", 0.25),
+        ("moe", "gpus", 0.25),
+    ] {
         let tpot = error(models, left_out, "tpot");
         assert!(tpot.mean <= most && tpot.mean < tpot.roofline_mean, "{tpot:?}");
         assert!((0.85..=0.95).contains(&tpot.coverage), "{tpot:?}");
     }
-    // Nothing in the file is like what is left out there; the reference roofline has 26 %.
-    assert!(error("dense", "gpus", "tpot").mean <= 0.21);
     for models in ["dense", "moe"] {
         assert!(error(models, "bench", "tpot").median <= 0.05, "three points of one's own");
         assert!(

@@ -15,6 +15,9 @@ use super::smooth::{Leftover, Place, Smoother, ignorance, likeness, outliers};
 const OFFLINE_SCALE: f64 = 9.0;
 /// An accelerator with fewer rows than this says little about its likes.
 const WELL_MEASURED: usize = 100;
+/// A time per token further off than this (in logarithms) is a run that something else slowed down: it must not teach
+/// other accelerators more than so much. One's own bench is believed whole.
+const WORST_TPOT: f64 = 0.5;
 /// A time to the first token further off than this (in logarithms) is a queue that the formula does not know.
 const WORST_TTFT: f64 = 2.5;
 
@@ -100,7 +103,13 @@ impl Part {
 
         let places: Vec<Place> = loaded.iter().map(place).collect();
         let log = |measured: Option<f64>, modelled: f64| measured.map_or(0.0, |m| (m / modelled).ln());
-        let tpot: Vec<f64> = loaded.iter().map(|s| log(s.tpot_ms, terms(s).tpot)).collect();
+        let tpot: Vec<f64> = loaded
+            .iter()
+            .map(|s| {
+                let worst = if s.own { f64::INFINITY } else { WORST_TPOT };
+                log(s.tpot_ms, terms(s).tpot).clamp(-worst, worst)
+            })
+            .collect();
         let ttft: Vec<f64> = loaded
             .iter()
             .map(|s| {

@@ -1,8 +1,9 @@
 //! The calibrated formula: what a decode step and a prefill cost, from the datasheet and the shape of the model.
 //!
 //! Unlike the plain roofline it adds the costs instead of taking the larger (kernels of one step do not overlap), has
-//! a cost per layer that no amount of bandwidth buys off, lets requests queue when the cache of keys and values is
-//! full, and knows that engines differ in how much of others' prefill a running answer must wait for.
+//! a cost per layer that no amount of bandwidth buys off, knows that wider chips reach less of their rating, lets
+//! requests queue when the cache of keys and values is full, and knows that engines differ in how much of others'
+//! prefill a running answer must wait for.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,11 @@ use super::memory::{RESERVED, STATE_BYTES, TAKEN, weight_bytes};
 
 /// Most requests that an engine runs at once in one copy, whatever the memory.
 const MAX_BATCH: f64 = 2_048.0;
+
+/// Rated bandwidth (GB/s) and dense 16-bit arithmetic (Tflop/s) at which the reached shares are stated, those of an
+/// H100-SXM. On an accelerator k times as wide a reached share is k^−fade of it: the same kernels fill a wider chip
+/// less. Without this, constants learned on one generation are wrong for the next in the same direction everywhere.
+const REFERENCE: (f64, f64) = (3_350.0, 989.0);
 
 macro_rules! constants {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $start:literal give $spread:literal,)* }) => {
@@ -41,6 +47,11 @@ constants! {
         cache_bandwidth: 0.6 give 0.3,
         /// Reached share of peak arithmetic in decoding.
         decode_arithmetic: 0.5 give 0.5,
+        /// How the reached share of bandwidth falls with the rated bandwidth, an exponent: at k times the
+        /// bandwidth of an H100-SXM (3,350 GB/s) it is k^−this.
+        bandwidth_fade: 0.15 give 0.1,
+        /// The same for arithmetic, from its 989 Tflop/s at 16 bits.
+        arithmetic_fade: 0.25 give 0.1,
         /// Seconds per layer of launching and synchronising kernels.
         layer_s: 20e-6 give 0.5,
         /// Seconds per layer of waiting for other accelerators.
@@ -124,7 +135,8 @@ fn room(load: &Load<'_>, held: f64) -> f64 {
 pub(super) fn terms(c: &Constants, load: &Load<'_>) -> Terms {
     let model = load.model;
     let (group, ring, copies) = (load.group(), load.ring(), load.layout.copies);
-    let bandwidth = load.gpu.bandwidth_gb_s * 1e9;
+    let rated = load.gpu.bandwidth_gb_s;
+    let bandwidth = rated * 1e9 * (rated / REFERENCE.0).powf(-c.bandwidth_fade);
     let (read, held) = cache_bytes(load);
     let fits = room(load, held);
     // A soft minimum: near the limit some requests already wait.
@@ -139,7 +151,8 @@ pub(super) fn terms(c: &Constants, load: &Load<'_>) -> Terms {
         + experts / (load.n_gpu * bandwidth * c.experts_bandwidth)
         + batch * read / (group * bandwidth * c.cache_bandwidth);
 
-    let peak = load.n_gpu * load.gpu.tflops_at(load.precision.compute_bits()) * 1e12;
+    let fade = (load.gpu.tflops.bf16 / REFERENCE.1).powf(-c.arithmetic_fade);
+    let peak = load.n_gpu * load.gpu.tflops_at(load.precision.compute_bits()) * 1e12 * fade;
     let arithmetic = 2.0 * model.active_params() * all / (peak * c.decode_arithmetic);
 
     let layers = f64::from(model.layers);
