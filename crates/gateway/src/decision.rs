@@ -7,10 +7,11 @@
 
 mod hours;
 mod stacks;
+mod tokenizers;
 
 use catalog::Catalogue;
 use jiff::Timestamp;
-use ledger::{By, Filter, Period, ReadError, Reader, SpendQuery, Totals};
+use ledger::{By, Filter, Period, ReadError, Reader, SamePrompts, SpendQuery, Totals};
 use serde_json::{Map, Value, json};
 
 use hours::Hours;
@@ -35,6 +36,7 @@ struct Measured {
     /// By `provider/model`.
     targets: Vec<(String, Totals)>,
     total: Totals,
+    same_prompts: Vec<SamePrompts>,
 }
 
 /// A class fewer than this share of requests is not worth a line of its own.
@@ -62,6 +64,7 @@ pub fn scenario(
         routes: named(spend(vec![By::Route])?.rows, "pinned"),
         targets: named(spend(vec![By::Target])?.rows, ""),
         total: hours.total,
+        same_prompts: reader.same_prompts(period)?,
     };
     from_measured(&measured, called, catalogue)
 }
@@ -85,11 +88,14 @@ fn from_measured(measured: &Measured, called: &str, catalogue: &Catalogue) -> Re
     hours.shape_into(&mut workload, &stamp);
     let made = stacks::of(measured, requests, catalogue, &stamp);
     notes.extend(made.notes);
+    let (ratios, note) = tokenizers::ratios(measured, &stamp);
+    notes.extend(note);
     Ok(json!({
         "workload": workload,
         "slo": {"ttft_ms": 1_000, "tpot_ms": 50},
         "stacks": made.stacks,
         "overhead": "article",
+        "token_ratio": ratios,
         "notes": notes,
     }))
 }
@@ -200,6 +206,7 @@ mod tests {
                 ("deepinfra/meta-llama/Llama-3.3-70B-Instruct".into(), cheap),
                 ("anthropic/claude-opus-4-7".into(), strong),
             ],
+            same_prompts: Vec::new(),
         }
     }
 

@@ -39,6 +39,7 @@ pub use query::rows::{
     Adjustment, AttemptDetail, AttemptRow, PricedLine, RequestDetail, RequestHead, RequestRow, UsageSums,
 };
 pub use query::spend::{Spend, SpendQuery, SpendRow, Totals};
+pub use query::tokenizers::SamePrompts;
 pub use query::{BadQuery, By, Condition, Filter, Period, moment};
 pub use reader::{ReadError, Reader};
 pub use recover::Recovery;

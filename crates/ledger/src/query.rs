@@ -4,6 +4,7 @@ pub(crate) mod quality;
 pub(crate) mod requests;
 pub(crate) mod rows;
 pub(crate) mod spend;
+pub(crate) mod tokenizers;
 
 use std::fmt;
 use std::str::FromStr;

@@ -19,6 +19,7 @@ use crate::query::quality::{self, RouteQuality};
 use crate::query::requests::{self, Page, RequestQuery};
 use crate::query::rows::RequestDetail;
 use crate::query::spend::{self, Spend, SpendQuery};
+use crate::query::tokenizers::{self, SamePrompts};
 use crate::{AttemptId, OpenError, RequestId, frame, recover, spool, store};
 
 /// The schemas that every query looks into: the file, and the tables in memory.
@@ -100,6 +101,12 @@ impl Reader {
     /// when the file cannot be read.
     pub fn quality(&self, period: Period, with_checks: bool) -> Result<Vec<RouteQuality>, ReadError> {
         quality::run(&self.conn, period, with_checks).map_err(|e| self.error(e))
+    }
+
+    /// Pairs of models that read the same prompts, with what each counted; a pair may come twice, once from each. Errors
+    /// when the file cannot be read.
+    pub fn same_prompts(&self, period: Period) -> Result<Vec<SamePrompts>, ReadError> {
+        tokenizers::run(&self.conn, period).map_err(|e| self.error(e))
     }
 
     /// Requests, newest first. Errors when the file cannot be read.

@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use tollgate_ledger::{
-    By, Condition, CostBasis, Ledger, Options, Outcome, Period, Reader, RequestQuery, SpendQuery, Totals,
+    By, Condition, CostBasis, Ledger, Options, Outcome, Period, Reader, RequestQuery, SamePrompts,
+    SpendQuery, Totals,
 };
 
 use crate::sample::{self, block_on, raw};
@@ -339,4 +340,48 @@ proptest! {
         let tokens: i128 = bills.iter().map(|(i, c, _, _)| held(*i) + held(*c)).sum();
         prop_assert_eq!(i128::from(total.input_tokens), tokens.min(i128::from(u64::MAX)));
     }
+}
+
+#[test]
+fn models_that_read_the_same_prompt_are_compared_by_their_own_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = Ledger::open(dir.path(), Options::default()).unwrap();
+    let second_reads = |input: u64, basis: Basis, outcome: Outcome, n: u64| {
+        let open = sample::open(n);
+        let attempts = [sample::intent(&open, 0), sample::intent(&open, 1)];
+        block_on(async {
+            for intent in &attempts {
+                ledger.intent(intent.clone()).await.unwrap();
+            }
+        });
+        let mut first = sample::close(&attempts[0], Outcome::Rejected);
+        first.usage = Usage { input: 90, cache_read: 10, basis: Basis::Reported, ..Usage::default() };
+        let mut second = sample::close(&attempts[1], outcome);
+        second.usage = Usage { input, basis, ..Usage::default() };
+        ledger.close_attempt(first);
+        ledger.close_attempt(second);
+        ledger.close_request(sample::request_close(&open, 2));
+    };
+    // The samples' models take turns, so that every third request has the same pair.
+    second_reads(120, Basis::Reported, Outcome::Ok, 0);
+    second_reads(110, Basis::Reported, Outcome::Ok, 3);
+    second_reads(115, Basis::Estimated, Outcome::Ok, 6);
+    second_reads(115, Basis::Reported, Outcome::Failed, 9);
+    second_reads(301, Basis::Reported, Outcome::Ok, 12);
+    let expected = |prompts, first_tokens, second_tokens| SamePrompts {
+        first: "sim-north/model-0".to_owned(),
+        second: "sim-flagship/model-1".to_owned(),
+        prompts,
+        first_tokens,
+        second_tokens,
+    };
+    let spool = Reader::open(dir.path()).unwrap();
+    let pairs = spool.same_prompts(Period::default()).unwrap();
+    let prompts: u64 = pairs.iter().map(|pair| pair.prompts).sum();
+    assert_eq!(prompts, 2, "some in the spool, some in the store: {pairs:?}");
+    ledger.flush().unwrap();
+    let store = Reader::open(dir.path()).unwrap();
+    assert_eq!(store.same_prompts(Period::default()).unwrap(), [expected(2, 200, 230)]);
+    let later = Period { since: Some(sample::open(1).started_at), until: None };
+    assert_eq!(store.same_prompts(later).unwrap(), [expected(1, 100, 110)]);
 }
