@@ -30,7 +30,7 @@ pub(crate) fn cause(error: csv::Error) -> io::Error {
 
 /// A cell of text that we did not choose. A spreadsheet runs a cell that begins like a formula; an apostrophe before it
 /// makes it text. Our own numbers, which may begin with a minus, do not come through here.
-pub(crate) fn text_cell(text: &str) -> std::borrow::Cow<'_, str> {
+pub fn text_cell(text: &str) -> std::borrow::Cow<'_, str> {
     let dangerous = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
     if text.trim_start_matches(' ').starts_with(dangerous) { format!("'{text}").into() } else { text.into() }
 }

@@ -29,7 +29,7 @@ mod writer;
 
 pub use error::{OpenError, Unwritable};
 pub use export::{
-    ExportError, FocusQuery, FocusSummary, FocusVersion, UnknownVersion, focus_columns, spend_csv,
+    ExportError, FocusQuery, FocusSummary, FocusVersion, UnknownVersion, focus_columns, spend_csv, text_cell,
 };
 pub use ledger::{Ledger, Options, Stats};
 pub use lock::DirLock;

@@ -54,6 +54,40 @@ fn every_scale_at_both_prices_fits_a_hundred_columns() {
 }
 
 #[test]
+fn the_bills_as_focus_sum_up_to_the_report() {
+    let report = json(&["scale-1.toml", "--prices", "article", "--json"]);
+    let output = tco(&["scale-1.toml", "--prices", "article", "--focus"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let mut reader = csv::Reader::from_reader(output.stdout.as_slice());
+    let columns = reader.headers().expect("a header").clone();
+    let mandatory = ledger::focus_columns(ledger::FocusVersion::V1_2);
+    for name in mandatory.iter().filter(|name| !name.starts_with("x_")) {
+        assert!(columns.iter().any(|column| column == *name), "{name} is missing");
+    }
+    let at = |name: &str| columns.iter().position(|column| column == name).expect("a column");
+    let mut bills = std::collections::BTreeMap::<String, f64>::new();
+    for row in reader.records() {
+        let row = row.expect("a row");
+        assert_eq!((&row[at("x_Forecast")], &row[at("BillingCurrency")]), ("true", "USD"));
+        assert!(row[at("BillingPeriodStart")].ends_with("-01T00:00:00Z"), "{row:?}");
+        let usd: f64 = row[at("BilledCost")].parse().expect("dollars");
+        *bills.entry(row[at("x_Stack")].to_owned()).or_default() += usd;
+    }
+    for stack in report["stacks"].as_array().expect("a list").iter().filter(|s| s["feasible"] == true) {
+        let point = stack["monthly_usd"]["point"].as_f64().expect("a number");
+        let name = stack["name"].as_str().expect("a name");
+        assert!(
+            (bills[name] - point).abs() < 0.1,
+            "{name}: {} and {point}: only the lines are rounded",
+            bills[name]
+        );
+    }
+    let refused = tco(&["checklist", "scale-1.toml", "--focus"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("--json"), "{}", text(&refused.stderr));
+}
+
+#[test]
 fn the_same_answer_in_every_format() {
     let report = json(&["scale-1.toml", "--prices", "article", "--json"]);
     let cost = |name: &str| {

@@ -5,6 +5,7 @@ mod calibrate;
 mod capacity;
 mod decide;
 mod document;
+mod focus;
 mod measured;
 mod predict;
 mod question;

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tco::capacity::Points;
 use tco::{GridRequest, Market, Options, Report, Scenario};
 
 use super::question::{self, Refused};
-use super::{document, table};
+use super::{document, focus, table};
 use crate::cli::Global;
 use crate::commands::{prices, spend};
 
@@ -23,10 +24,13 @@ pub enum Format {
     Csv,
     /// Markdown
     Md,
+    /// FOCUS 1.2: one charge a line of a bill
+    Focus,
 }
 
 /// Flags of `tco`.
 #[derive(clap::Args, Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that people type")]
 pub struct Compare {
     #[command(flatten)]
     pub question: question::Flags,
@@ -45,18 +49,21 @@ pub struct Compare {
     /// Every line of every bill, with its formula and source
     #[arg(long)]
     pub explain: bool,
-    /// table, json, csv or md [default: table]
+    /// table, json, csv, md or focus [default: table]
     #[arg(long, value_enum, hide_possible_values = true)]
     pub format: Option<Format>,
     /// Also write the report as one HTML file with charts, readable without network
     #[arg(long, value_name = "FILE")]
     pub html: Option<std::path::PathBuf>,
     /// The same as --format csv
-    #[arg(long, conflicts_with_all = ["format", "markdown"])]
+    #[arg(long, conflicts_with_all = ["format", "markdown", "focus"])]
     pub csv: bool,
     /// The same as --format md
-    #[arg(long, conflicts_with = "format")]
+    #[arg(long, conflicts_with_all = ["format", "focus"])]
     pub markdown: bool,
+    /// The same as --format focus
+    #[arg(long, conflicts_with = "format")]
+    pub focus: bool,
 }
 
 /// Flags of `tco sensitivity`.
@@ -91,6 +98,7 @@ impl Compare {
             Some(format) => format,
             None if self.csv => Format::Csv,
             None if self.markdown => Format::Md,
+            None if self.focus => Format::Focus,
             None if global.json => Format::Json,
             None => Format::Table,
         }
@@ -112,6 +120,13 @@ fn refused(refused: Refused) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(2))
         }
     }
+}
+
+/// What was asked for has no charges; exit 2.
+fn no_charges() -> anyhow::Result<ExitCode> {
+    let problem = "has charges, and this answer has none";
+    let hint = "`tollgate tco FILE --focus` exports the bills; --json and --csv work here";
+    refused(Refused::Problems(vec![tco::Problem::new("--format focus", problem, hint)]))
 }
 
 /// The scenario of file, ledger and flags. A ledger gives the traffic and, without a file, the stacks too.
@@ -196,6 +211,7 @@ fn print(report: &Report, args: &Compare, global: &Global, part: Part) -> anyhow
         Format::Json => format!("{}\n", serde_json::to_string_pretty(report)?),
         Format::Csv => document::csv(report)?,
         Format::Md => document::markdown(report),
+        Format::Focus => focus::focus(report, TimeZone::UTC.to_datetime(Timestamp::now()).date())?,
         Format::Table => table::report(report, part, args.explain),
     };
     crate::print(format_args!("{text}"))?;
@@ -229,6 +245,7 @@ pub fn checklist(args: &Compare, global: &Global) -> anyhow::Result<ExitCode> {
             )
         }
         Format::Csv => document::checklist_csv(&questions)?,
+        Format::Focus => return no_charges(),
         Format::Table | Format::Md => table::checklist(&questions),
     };
     crate::print(format_args!("{text}"))?;
@@ -250,6 +267,7 @@ pub fn sensitivity(args: &Sensitivity, global: &Global) -> anyhow::Result<ExitCo
     let text = match args.decide.format(global) {
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&grid)?),
         Format::Csv => document::grid_csv(&grid)?,
+        Format::Focus => return no_charges(),
         Format::Table | Format::Md => table::grid(&grid),
     };
     crate::print(format_args!("{text}"))?;
