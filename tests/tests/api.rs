@@ -87,6 +87,7 @@ async fn a_key_reads_its_own_rows_only() {
     assert_eq!(ads.get(&format!("/api/v1/requests/{others}")).await.status, 404);
     assert_eq!(search.get(&format!("/api/v1/requests/{others}")).await.status, 200);
     assert_eq!(ads.get("/api/v1/keys").await.status, 403);
+    assert_eq!(ads.post("/api/v1/replay", &json!({"at": "1h"})).await.status, 403);
     let request = ads.request(Method::GET, "/api/v1/spend?by=nonsense", bytes::Bytes::new());
     assert_eq!(ads.whole(request).await.status, 400);
 }

@@ -23,6 +23,7 @@ mod money;
 mod pressure;
 mod quality;
 mod reload;
+mod replay;
 mod routes;
 mod sdk_programs;
 mod spec;

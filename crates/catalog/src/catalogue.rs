@@ -89,6 +89,15 @@ impl fmt::Debug for Catalogue {
     }
 }
 
+/// What was parsed is parsed again when it is asked for: copies are rare, and mostly get another overlay.
+impl Clone for Catalogue {
+    fn clone(&self) -> Self {
+        let snapshots = self.snapshots.iter().map(File::again).collect();
+        let copy = Self::new(snapshots, self.overlays.clone(), &self.overlay_names(None));
+        Self { bare: self.bare, ..copy }
+    }
+}
+
 impl Catalogue {
     /// The data in this binary.
     pub fn builtin() -> Self {

@@ -7,6 +7,7 @@ mod ledger;
 mod openapi;
 mod pages;
 mod quality;
+mod replay;
 mod series;
 mod state;
 
@@ -43,6 +44,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/requests", get(ledger::requests))
         .route("/api/v1/requests/{id}", get(ledger::request))
         .route("/api/v1/explain", post(state::explain))
+        .route("/api/v1/replay", post(replay::replay))
         .route("/api/v1/providers", get(state::providers))
         .route("/api/v1/routes", get(state::routes))
         .route("/api/v1/models", get(state::models))

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use ledger::Ledger;
+use tokio::sync::Semaphore;
 use ulid::Ulid;
 
 use crate::affinity::Affinity;
@@ -36,6 +37,8 @@ pub struct App {
     pub shadows: Shadows,
     /// Watches verdicts.
     pub drift: DriftWatch,
+    /// The one place for a replay.
+    pub replays: Arc<Semaphore>,
     /// The token of `DATA_DIR/admin.token`.
     pub admin_token: String,
     /// Where the ledger and other state live.

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod meter;
 pub mod metrics;
 pub mod plan;
+pub mod replay;
 pub mod respond;
 pub mod retirement;
 pub mod routes;

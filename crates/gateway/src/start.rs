@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ledger::Ledger;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::affinity::Affinity;
@@ -73,6 +73,7 @@ pub fn start(options: StartOptions) -> Result<Running, StartError> {
         affinity: Affinity::new(&session_secret()),
         shadows: Shadows::default(),
         drift: DriftWatch::default(),
+        replays: Arc::new(Semaphore::new(1)),
         admin_token: options.admin_token,
         data_dir: options.data_dir,
         notice: OnceLock::new(),

@@ -40,6 +40,7 @@ pub use query::rows::{
 };
 pub use query::spend::{Spend, SpendQuery, SpendRow, Totals};
 pub use query::tokenizers::SamePrompts;
+pub use query::traffic::{Past, PastAttempt, TrafficQuery};
 pub use query::{BadQuery, By, Condition, Filter, Period, moment};
 pub use reader::{ReadError, Reader};
 pub use recover::Recovery;

@@ -5,6 +5,7 @@ pub(crate) mod requests;
 pub(crate) mod rows;
 pub(crate) mod spend;
 pub(crate) mod tokenizers;
+pub(crate) mod traffic;
 
 use std::fmt;
 use std::str::FromStr;

@@ -4,6 +4,7 @@
 //! in the store, so nothing falls between the two; what is in both is dropped here. The spool's rows go into tables of
 //! the same shape in memory, by the same inserts, so one set of queries serves both.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::query::requests::{self, Page, RequestQuery};
 use crate::query::rows::RequestDetail;
 use crate::query::spend::{self, Spend, SpendQuery};
 use crate::query::tokenizers::{self, SamePrompts};
+use crate::query::traffic::{self, Past, TrafficQuery};
 use crate::{AttemptId, OpenError, RequestId, frame, recover, spool, store};
 
 /// The schemas that every query looks into: the file, and the tables in memory.
@@ -122,6 +124,18 @@ impl Reader {
     /// The newest requests (at most 20) that a client gave this id. Errors when the file cannot be read.
     pub fn by_client_id(&self, client_request_id: &str) -> Result<Vec<RequestId>, ReadError> {
         requests::by_client_id(&self.conn, client_request_id).map_err(|e| self.error(e))
+    }
+
+    /// What judges said of single answers: the request, and whether its answer was at least as good as the shadow's.
+    /// Errors when the file cannot be read.
+    pub fn judged(&self, period: Period) -> Result<BTreeMap<RequestId, bool>, ReadError> {
+        quality::judged(&self.conn, period).map_err(|e| self.error(e))
+    }
+
+    /// Hands every request that has ended to `each`, with all its attempts, in the order in which they reached the store.
+    /// Memory does not grow with their number. Errors when the file cannot be read.
+    pub fn traffic(&self, query: &TrafficQuery, mut each: impl FnMut(&Past)) -> Result<(), ReadError> {
+        traffic::walk(&self.conn, query, &mut each).map_err(|e| self.error(e))
     }
 
     /// Writes the attempts as a FOCUS file. Errors when the ledger cannot be read or the file not written.

@@ -264,7 +264,7 @@ fn plan(
     let hold_to_end = checked.is_some_and(|route| holds_to_end(route, prompt));
     let hold = checked.map(|route| route.hold(hold_to_end));
     if let Some(route) = checked {
-        record.checks = route.after.iter().map(|check| check.as_str().to_owned()).collect();
+        record.checks = route.after.iter().map(ToString::to_string).collect();
     }
     if let Some(hold) = hold {
         record.hold = match hold.until {

@@ -81,6 +81,17 @@ pub enum Check {
     DoubtOver(Threshold),
 }
 
+impl fmt::Display for Check {
+    /// As `explain` and the ledger show it: `empty`, `regex /…/`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Regex(regex) => write!(f, "regex /{regex}/"),
+            Self::DoubtOver(threshold) => write!(f, "doubt_over {}", threshold.over),
+            other => f.write_str(other.as_str()),
+        }
+    }
+}
+
 impl Check {
     /// The word in the config and in `x-tollgate-reason: check:…`.
     pub const fn as_str(&self) -> &'static str {

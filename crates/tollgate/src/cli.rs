@@ -71,6 +71,8 @@ commands! {
     Eval(eval),
     /// The learned scores: train them, score prompts and answers
     Route(route),
+    /// Past requests against other prices, another policy or other vendors
+    Replay(replay),
     /// Create, list, revoke and rotate client keys
     Keys(keys),
     /// Measure what an endpoint carries at an objective for latency

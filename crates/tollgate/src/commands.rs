@@ -10,6 +10,7 @@ pub mod init;
 pub mod keys;
 pub mod models;
 pub mod prices;
+pub mod replay;
 pub mod requests;
 pub mod route;
 pub mod serve;

@@ -37,6 +37,7 @@ fn description() -> Value {
             "/api/v1/requests": read("Recent requests, newest first", &[("limit", "query"), ("cursor", "query"), ("where", "query")]),
             "/api/v1/requests/{id}": read("One request with every attempt and its decision", &[("id", "path")]),
             "/api/v1/explain": inference("What would be decided for a chat request, and why; no call is made"),
+            "/api/v1/replay": inference("Past requests against another policy or other prices: `{\"policy\": \"config text\", \"prices\": \"overlay text\", \"at\", \"since\", \"until\", \"where\": [], \"assume_token_ratio\"}` (admin token)"),
             "/api/v1/providers": read("Breaker state of every target, with reason and time to the next probe", &[]),
             "/api/v1/routes": read("Routes and aliases with their targets", &[]),
             "/api/v1/models": read("The catalogue's models at the configured vendors", &[("q", "query"), ("provider", "query")]),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row, params_from_iter};
 use serde::Serialize;
 
+use crate::RequestId;
 use crate::query::{Period, Sql};
 use crate::reader::{SCHEMAS, attempts_of_r, not_echo};
 use crate::statistics::{self, Drift, Share};
@@ -75,9 +76,7 @@ pub(crate) fn run(
 fn verdicts(conn: &Connection, period: Period) -> rusqlite::Result<Vec<Seen>> {
     let mut newest: BTreeMap<[u8; 16], Seen> = BTreeMap::new();
     for schema in SCHEMAS {
-        // A ledger that an older version wrote has no such table yet.
-        let there = format!("SELECT count(*) FROM {schema}.sqlite_schema WHERE name = 'verdict'");
-        if conn.query_row(&there, [], |row| row.get::<_, i64>(0))? == 0 {
+        if !has_verdicts(conn, schema)? {
             continue;
         }
         let mut sql = Sql::default();
@@ -109,6 +108,38 @@ fn seen(row: &Row<'_>) -> rusqlite::Result<Option<Seen>> {
     };
     let (at_us, outcome) = (row.get(1)?, row.get(3)?);
     Ok(Some(Seen { at_us, source, outcome, route: row.get(4)?, key: row.get(5)? }))
+}
+
+/// What judges said of single answers that clients got, the newest where one was given again: the request, and whether
+/// its answer was at least as good as the shadow's. Errors as SQLite does.
+pub(crate) fn judged(conn: &Connection, period: Period) -> rusqlite::Result<BTreeMap<RequestId, bool>> {
+    let mut newest: BTreeMap<RequestId, (i64, bool)> = BTreeMap::new();
+    for schema in SCHEMAS {
+        if !has_verdicts(conn, schema)? {
+            continue;
+        }
+        let mut sql = Sql::default();
+        let period = sql.span("v.at_us", period);
+        let text = format!(
+            "SELECT request, at_us, outcome FROM {schema}.verdict v WHERE source = 'judge' AND {period}"
+        );
+        let mut statement = conn.prepare(&text)?;
+        let mut rows = statement.query(params_from_iter(sql.params))?;
+        while let Some(row) = rows.next()? {
+            let request = RequestId::from_bytes(row.get(0)?);
+            let (at_us, outcome): (i64, String) = (row.get(1)?, row.get(2)?);
+            if newest.get(&request).is_none_or(|(known, _)| *known < at_us) {
+                newest.insert(request, (at_us, !is_bad(&outcome)));
+            }
+        }
+    }
+    Ok(newest.into_iter().map(|(request, (_, good))| (request, good)).collect())
+}
+
+/// A ledger that an older version wrote has no such table yet.
+fn has_verdicts(conn: &Connection, schema: &str) -> rusqlite::Result<bool> {
+    let there = format!("SELECT count(*) FROM {schema}.sqlite_schema WHERE name = 'verdict'");
+    conn.query_row(&there, [], |row| Ok(row.get::<_, i64>(0)? > 0))
 }
 
 fn is_bad(outcome: &str) -> bool {

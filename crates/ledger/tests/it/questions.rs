@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use tollgate_ledger::{
     By, Condition, CostBasis, Ledger, Options, Outcome, Period, Reader, RequestQuery, SamePrompts,
-    SpendQuery, Totals,
+    SpendQuery, Totals, TrafficQuery,
 };
 
 use crate::sample::{self, block_on, raw};
@@ -384,4 +384,30 @@ fn models_that_read_the_same_prompt_are_compared_by_their_own_counts() {
     assert_eq!(store.same_prompts(Period::default()).unwrap(), [expected(2, 200, 230)]);
     let later = Period { since: Some(sample::open(1).started_at), until: None };
     assert_eq!(store.same_prompts(later).unwrap(), [expected(1, 100, 110)]);
+}
+
+#[test]
+fn traffic_has_every_attempt_once_and_adds_up_to_spend() {
+    let (dir, _ledger) = filled(60);
+    let reader = Reader::open(dir.path()).unwrap();
+    let walk = |query: &TrafficQuery| {
+        let (mut requests, mut attempts, mut cost) = (0_u64, 0_u64, Money::ZERO);
+        let each = |past: &tollgate_ledger::Past| {
+            requests += 1;
+            attempts += past.attempts.len() as u64;
+            cost += past.attempts.iter().filter_map(|a| a.cost).sum();
+            assert_eq!(past.decision.is_some(), query.decisions);
+            assert!(past.attempts.is_sorted_by_key(|a| a.outcome != "rejected"), "in order");
+        };
+        reader.traffic(query, each).unwrap();
+        (requests, attempts, cost)
+    };
+    let total = reader.spend(&SpendQuery::default()).unwrap().total;
+    assert_eq!(total.requests, 60);
+    assert_eq!(walk(&TrafficQuery::default()), (total.requests, total.attempts, total.cost_usd));
+    let filter: Vec<_> = vec!["key=key1".parse().unwrap()];
+    let some = TrafficQuery { filter: filter.clone(), decisions: true, ..TrafficQuery::default() };
+    let expected = reader.spend(&SpendQuery { filter, ..SpendQuery::default() }).unwrap().total;
+    assert!(expected.requests < total.requests);
+    assert_eq!(walk(&some), (expected.requests, expected.attempts, expected.cost_usd));
 }

@@ -92,7 +92,7 @@ pub fn open(global: &Global) -> anyhow::Result<Reader> {
     reader(&dir)
 }
 
-fn reader(dir: &Path) -> anyhow::Result<Reader> {
+pub fn reader(dir: &Path) -> anyhow::Result<Reader> {
     Reader::open(dir).map_err(|error: OpenError| anyhow::anyhow!("{error}\nhint: {}", error.hint()))
 }
 
