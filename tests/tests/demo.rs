@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tollgate_tests::pico;
 use tollgate_tests::server::{Server, binary, command, run};
 
 fn arg(path: &std::path::Path) -> &str {
@@ -48,6 +49,16 @@ fn the_summary_comes_within_twenty_seconds_and_adds_up() {
     ] {
         assert!(reasons.contains(&reason), "{reason} in {reasons:?}");
     }
+    // the same traffic under three policies, side by side
+    let policies = summary["policies"].as_array().unwrap();
+    let names: Vec<&str> = policies.iter().map(|policy| policy["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["rules", "difficulty", "difficulty-and-doubt"]);
+    for policy in policies {
+        assert_eq!(policy["requests"], policies[0]["requests"], "{policy}");
+        assert!(pico(&policy["cost_usd"]) > 0 && policy["right"].as_u64() > Some(0), "{policy}");
+        assert!(policy["escalated"].as_u64() < policy["requests"].as_u64(), "{policy}");
+    }
+    assert_ne!(policies[1]["escalated"], policies[2]["escalated"], "doubt has a say: {policies:#?}");
     let routes = summary["routes"].as_array().unwrap();
     let requests: u64 = routes.iter().map(|route| route["requests"].as_u64().unwrap()).sum();
     assert_eq!((requests, summary["total"]["requests"].as_u64()), (123, Some(123)));
@@ -65,9 +76,16 @@ fn the_story_says_what_is_simulated_and_a_stay_serves_until_interrupted() {
     let mut demo = command(&["demo", "--stay", "--port", "0", "--data-dir", arg(dir.path())]);
     let demo = Server::spawn(&mut demo);
     let said = demo.said();
-    for word in
-        ["simulated", "real list prices", "our own answer key", "set by us", "an estimate", "sim-flagship"]
-    {
+    for word in [
+        "simulated",
+        "real list prices",
+        "our own answer key",
+        "set by us",
+        "under three policies",
+        "difficulty-and-doubt",
+        "an estimate",
+        "sim-flagship",
+    ] {
         assert!(said.contains(word), "{word} in {said}");
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -29,4 +29,5 @@ mod sdk_programs;
 mod spec;
 mod tco;
 mod telemetry;
+mod tune;
 mod wires;

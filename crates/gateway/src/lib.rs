@@ -27,6 +27,7 @@ pub mod shadow;
 mod start;
 pub mod stream;
 pub mod telemetry;
+pub mod tune;
 pub mod upstream;
 
 pub use start::{Running, StartError, StartOptions, start};

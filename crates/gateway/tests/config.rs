@@ -225,7 +225,12 @@ fn thresholds_of_the_learned_scores_are_shares_and_can_fire() {
 #[test]
 fn fn1_21_what_this_build_does_not_enforce_is_refused() {
     let route = |rest: &str| format!("{BASE}[routes.r]\ndefault = \"a\"\nescalate = \"b\"\n{rest}");
-    mistake(&route("quality = 0.95"), "`quality` needs `route tune`: not in this build");
+    mistake(&route("quality = 1.5"), "`quality` = 1.5 is out of range");
+    mistake(
+        &route("quality = 0.95\nescalate_before = [{ difficulty_over = 0.5 }]"),
+        "`quality` finds the thresholds, and `difficulty_over` or `doubt_over` sets one",
+    );
+    mistake(&route("quality = 1"), "no threshold keeps 1 with confidence on benchmark data");
     mistake(&route("shadow = { share = 0.02, model = \"a\" }"), "it would be compared with itself");
     mistake(
         &route("shadow = { share = 1.5, model = \"b\" }"),

@@ -25,6 +25,7 @@ pub mod text;
 mod topics;
 pub mod train;
 mod trees;
+pub mod tune;
 mod weights;
 
 pub use answer::Extent;

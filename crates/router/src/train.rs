@@ -20,6 +20,7 @@ use self::data::{BadData, Data};
 use crate::features::float;
 use crate::learned::Learned;
 use crate::linear::Scale;
+use crate::tune::Calibration;
 use crate::weights::Card;
 
 /// Trains on `data` and reports how well that does on rows held out. `inputs` are the names and SHA-256 of what `data`
@@ -29,7 +30,7 @@ pub fn train(
     seed: u64,
     inputs: Vec<(String, String)>,
     progress: &mut Progress<'_>,
-) -> Result<(Learned, Vec<Report>), BadData> {
+) -> Result<Trained, BadData> {
     data.check()?;
     progress("measuring prompts");
     let table = difficulty::Table::new(data);
@@ -37,11 +38,29 @@ pub fn train(
     progress("difficulty, all prompts");
     let difficulty = difficulty::train(&table, &held, seed);
     let mut reports = vec![difficulty::report(&table, &held)];
-    let doubt = doubt::train(&table, &difficulty, &held, seed, progress).map(|(doubt, more)| {
+    let mut calibration = Calibration::default();
+    calibration.prompts.extend(difficulty::calibration(&table, &held, &difficulty));
+    let doubt = doubt::train(&table, &difficulty, &held, seed, progress).map(|(doubt, more, rows)| {
         reports.extend(more);
+        calibration.answers = rows;
         doubt
     });
-    Ok((Learned { card: card(data, seed, inputs), difficulty, doubt }, reports))
+    Ok(Trained {
+        learned: Learned { card: card(data, seed, inputs), difficulty, doubt },
+        reports,
+        calibration,
+    })
+}
+
+/// What training gives.
+#[derive(Debug)]
+pub struct Trained {
+    /// The weights.
+    pub learned: Learned,
+    /// How good they are on rows held out.
+    pub reports: Vec<Report>,
+    /// What thresholds are found on: held-out scores with what either model made of them.
+    pub calibration: Calibration,
 }
 
 /// Meta's Llama community licences ask for the name and the notice when a model was trained on outputs of theirs.

@@ -70,7 +70,13 @@ fn fnv(bytes: &[u8]) -> u64 {
 #[test]
 fn training_gives_the_same_bytes_and_learns_what_was_planted() {
     let inputs = vec![("prompts".to_owned(), "00".to_owned())];
-    let (learned, reports) = train::train(&synthetic(), 1, inputs, &mut |_| {}).unwrap();
+    let train::Trained { learned, reports, calibration } =
+        train::train(&synthetic(), 1, inputs, &mut |_| {}).unwrap();
+    assert_eq!(
+        tollgate_router::tune::Calibration::read(&calibration.write()).unwrap().write(),
+        calibration.write()
+    );
+    assert!(!calibration.prompts.is_empty());
     let file = learned.write();
     assert_eq!(fnv(&file), 12_073_167_121_543_156_266, "training changed: rebuild the built-in weights too");
     assert!(file.len() < MAX_BYTES);

@@ -54,7 +54,7 @@ fn init_writes_a_sound_config_once_and_check_agrees() {
 #[test]
 fn check_prints_every_mistake_and_exits_1() {
     let dir = tempfile::tempdir().expect("a directory");
-    let text = "lisen = 1\n[providers.together]\napi_key = \"env:NOPE\"\n[routes.auto]\ndefault = \"x\"\nquality = 0.95\n";
+    let text = "lisen = 1\n[providers.together]\napi_key = \"env:NOPE\"\n[routes.auto]\ndefault = \"x\"\nquality = 1.5\n";
     std::fs::write(dir.path().join("bad.toml"), text).expect("written");
     let checked = tollgate(dir.path(), &["check", "bad.toml"], &[]);
     assert_eq!(checked.status.code(), Some(1));
@@ -64,7 +64,7 @@ fn check_prints_every_mistake_and_exits_1() {
         "hint: did you mean `listen`?",
         "bad.toml:3:11: `api_key`: the environment variable NOPE is not set",
         "bad.toml:5:11: `default` = \"x\" is no model of this file",
-        "bad.toml:6:1: `quality` needs `route tune`: not in this build",
+        "`quality` = 1.5 is out of range",
         "4 errors in bad.toml",
     ] {
         assert!(shown.contains(part), "{part} in {shown}");

@@ -38,6 +38,11 @@ impl Classifier {
         Self::Own(own(root.doc, &path, span, bytes))
     }
 
+    /// Those of this build.
+    pub(super) const fn is_builtin(&self) -> bool {
+        matches!(self, Self::Builtin)
+    }
+
     /// The weights; says in the document at `span` when there are none.
     pub(super) fn weights(&self, doc: &Doc<'_>, span: Range<usize>) -> Option<Arc<Learned>> {
         match self {

@@ -152,6 +152,7 @@ impl Draft {
             targets: &targets,
             answer_bytes: limits.answer_bytes,
             classifier: &classifier,
+            now: sources.now,
         };
         let routes = root.section("routes").map(|s| routes.read(&s)).unwrap_or_default();
         let draft = Self {

@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use catalog::Money;
+use jiff::Timestamp;
 use regex::Regex;
+use router::tune::Goal;
 use router::{Check, HoldBack, How, Route, Rule, Threshold, Until};
 
 use super::classifier::Classifier;
@@ -15,6 +17,7 @@ use super::models::{Models, Targets, check_name};
 use super::nearest::nearest;
 use super::{Group, RouteConfig};
 use crate::shadow::{Judge, Shadow};
+use crate::tune;
 
 /// Most dollars a day for shadow, and for judge calls, where the file does not say.
 const USD_PER_DAY: Money = Money::from_pico(1_000_000_000_000);
@@ -31,6 +34,8 @@ pub(super) struct Routes<'a> {
     pub(super) answer_bytes: usize,
     /// The weights behind the learned scores.
     pub(super) classifier: &'a Classifier,
+    /// Which prices hold.
+    pub(super) now: Timestamp,
 }
 
 impl Routes<'_> {
@@ -53,7 +58,6 @@ impl Routes<'_> {
     }
 
     fn one(&self, name: &str, section: &Section<'_>) -> Option<RouteConfig> {
-        section.refuse("quality", "`route tune`");
         section.refuse("residency", "residency rules");
         let default = self.group(section, "default");
         let escalate = self.group(section, "escalate");
@@ -73,14 +77,56 @@ impl Routes<'_> {
             let hint = "default = \"MODEL\", a name of [models] or a `provider/model`".to_owned();
             section.doc.error(section.span.clone(), format!("{} needs `default`", section.name), Some(hint));
         }
-        Some(RouteConfig {
+        let quality = section.share("quality");
+        let mut route = RouteConfig {
             route,
             default: default?,
             escalate,
             last_resort,
             early_headers: section.flag("early_headers"),
             shadow: self.shadow(section),
-        })
+        };
+        if let Some(share) = quality {
+            self.quality(section, share, &mut route);
+        }
+        Some(route)
+    }
+
+    /// `quality = 0.95`: thresholds that keep this share of the flagship's quality, found on benchmark data.
+    fn quality(&self, section: &Section<'_>, share: f64, route: &mut RouteConfig) {
+        let place = section.place("quality");
+        let error = |message: &str, hint: &str| {
+            section.doc.error(place.clone(), message, Some(hint.to_owned()));
+        };
+        let scored = route.route.before.iter().any(|rule| matches!(rule, Rule::DifficultyOver(_)))
+            || route.route.after.iter().any(|check| matches!(check, Check::DoubtOver(_)));
+        if scored {
+            let message = "`quality` finds the thresholds, and `difficulty_over` or `doubt_over` sets one";
+            return error(message, "keep one of them");
+        }
+        let Some(escalate) = &route.escalate else {
+            return error(
+                "`quality` keeps a share of the flagship's, and there is no `escalate`",
+                "add `escalate = \"MODEL\"`",
+            );
+        };
+        if !self.classifier.is_builtin() {
+            let message = "`quality` is found on benchmark data of the built-in weights, and `[classifier]` names others";
+            return error(message, "set `difficulty_over` and `doubt_over`");
+        }
+        let prices = tune::list_prices(&route.default, escalate, self.now);
+        let choice = match tune::on_benchmark(route, prices, Goal::Quality(share)) {
+            Ok(choice) if tune::is_all(&choice) => {
+                let message = format!("no threshold keeps {share} with confidence on benchmark data");
+                return error(&message, "ask for less, or make the flagship the default");
+            }
+            Ok(choice) => choice,
+            Err(why) => return error(&format!("`quality`: {why}"), "set `difficulty_over` and `doubt_over`"),
+        };
+        let threshold =
+            |over| Threshold { over, learned: self.classifier.weights(section.doc, place.clone()) };
+        route.route.before.extend(choice.difficulty_over.map(|over| Rule::DifficultyOver(threshold(over))));
+        route.route.after.extend(choice.doubt_over.map(|over| Check::DoubtOver(threshold(over))));
     }
 
     /// `shadow = { share = 0.02, model = "flagship", usd_per_day = "1" }`, and `judge` of the same shape.

@@ -10,6 +10,7 @@ use crate::difficulty::{Difficulty, Parts};
 use crate::domain::Domain;
 use crate::features::{self, DENSE, Features};
 use crate::linear::Hashed;
+use crate::tune;
 
 /// Strength of the ridge.
 const ALPHA: f64 = 5.0;
@@ -86,6 +87,18 @@ pub(super) fn train(table: &Table<'_>, held: &Held, seed: u64) -> Difficulty {
         domain: Domain::learn(pairs, KNOWN),
         curve: curve(table, &held.cross),
     }
+}
+
+/// Held-out scores with what the models of the pair made of the prompt; datasets count the same.
+pub(super) fn calibration(table: &Table<'_>, held: &Held, difficulty: &Difficulty) -> Vec<tune::Row> {
+    let counts = per_dataset(&table.datasets);
+    let rows = held.cross.iter().zip(&table.data.prompts).zip(&counts);
+    let seen = rows.filter_map(|((raw, prompt), count)| {
+        let (weak, strong) = table.data.outcome(prompt)?;
+        let difficulty = difficulty.curve.rank(*raw);
+        Some(tune::Seen { group: &prompt.group, difficulty, doubt: None, weak, strong, weight: 1.0 / count })
+    });
+    tune::gather(seen)
 }
 
 /// On the prompts that both models of their pair answered.

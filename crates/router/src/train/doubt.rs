@@ -15,6 +15,7 @@ use crate::domain::Domain;
 use crate::doubt::{Doubt, LINEAR, Point, Question, Shared};
 use crate::linear::Hashed;
 use crate::text::Grams;
+use crate::tune;
 
 const ALPHA: f64 = 8.0;
 /// How the parts are added, each first put on the same scale.
@@ -49,7 +50,7 @@ pub(super) fn train(
     held: &Held,
     seed: u64,
     progress: &mut Progress<'_>,
-) -> Option<(Doubt, Vec<Report>)> {
+) -> Option<(Doubt, Vec<Report>, [Vec<tune::Row>; 3])> {
     let answers = Answers::new(table, difficulty, held);
     if answers.rows.is_empty() {
         return None;
@@ -68,7 +69,11 @@ pub(super) fn train(
     for (point, cross) in doubt.points.iter_mut().zip(&cross) {
         point.curve = answers.curve(cross);
     }
-    Some((doubt, reports))
+    let rows = std::array::from_fn(|at| match (doubt.points.get(at), cross.get(at)) {
+        (Some(point), Some(cross)) => answers.calibration(difficulty, &point.curve, cross),
+        _ => Vec::new(),
+    });
+    Some((doubt, reports, rows))
 }
 
 impl<'d> Answers<'d> {
@@ -181,6 +186,23 @@ impl<'d> Answers<'d> {
         let counts = per_dataset(&self.datasets);
         let seen = raw.iter().zip(&self.gains).zip(&counts).map(|((raw, gain), n)| (*raw, *gain, 1.0 / n));
         Curve::fit(&seen.collect::<Vec<_>>())
+    }
+
+    /// Held-out scores with what either model made of the prompt; datasets count the same.
+    fn calibration(&self, difficulty: &Difficulty, curve: &Curve, cross: &[f64]) -> Vec<tune::Row> {
+        let counts = per_dataset(&self.datasets);
+        let seen = (0..self.rows.len()).filter_map(|at| {
+            let (row, count) = (self.rows.get(at)?, counts.get(at)?);
+            Some(tune::Seen {
+                group: self.groups.get(at)?,
+                difficulty: difficulty.curve.rank(self.cross.get(at)?.difficulty),
+                doubt: Some(curve.rank(*cross.get(at)?)),
+                weak: row.weak_score,
+                strong: row.strong_score,
+                weight: 1.0 / count,
+            })
+        });
+        tune::gather(seen)
     }
 
     fn point(

@@ -1,7 +1,12 @@
 //! `tollgate route`: the learned scores that routes may go by.
 
+mod data;
+mod edit;
+mod own;
+mod report;
 mod score;
 mod train;
+mod tune;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,6 +29,12 @@ enum Task {
     Score(score::Args),
     /// Train the scores on recorded outcomes, and report how well they do on prompts held out
     Train(train::Args),
+    /// Make training data of the results of a regression suite
+    Data(data::Args),
+    /// Find the thresholds that keep a share of the flagship's quality, with a confidence bound
+    Tune(tune::Args),
+    /// Show what each score keeps of the flagship's quality at every share of strong calls
+    Report(report::Args),
 }
 
 /// Does what the subcommand says.
@@ -31,6 +42,9 @@ pub fn run(args: Args, global: &Global) -> anyhow::Result<ExitCode> {
     match args.task {
         Task::Score(args) => score::run(&args),
         Task::Train(args) => train::run(&args, global),
+        Task::Data(args) => data::run(&args),
+        Task::Tune(args) => tune::run(&args, global),
+        Task::Report(args) => report::run(&args, global),
     }
 }
 

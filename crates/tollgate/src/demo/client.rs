@@ -25,6 +25,8 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
+    /// `x-tollgate-model`.
+    pub model: Option<String>,
     pub said: Said,
     /// The message of an error, as a body or inside the stream.
     pub error: Option<String>,
@@ -68,7 +70,8 @@ impl Client {
             .get("content-type")
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let (said, error) = if streamed { read_stream(&bytes) } else { read_whole(&bytes) };
-        Ok(Reply { status: head.status, said, error })
+        let model = head.headers.get("x-tollgate-model").and_then(|model| model.to_str().ok());
+        Ok(Reply { status: head.status, model: model.map(str::to_owned), said, error })
     }
 
     async fn connected(&mut self) -> anyhow::Result<&mut SendRequest<Full<Bytes>>> {

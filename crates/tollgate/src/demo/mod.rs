@@ -7,6 +7,7 @@ mod client;
 mod drive;
 mod folder;
 mod narrate;
+mod policies;
 mod prompts;
 mod summary;
 mod vendors;
@@ -23,7 +24,6 @@ use gateway::config::store::{ConfigStore, Origin};
 use gateway::server::bind;
 use gateway::{Running, StartOptions};
 use ledger::{Ledger, Reader};
-use sim::Sim;
 use tokio::net::TcpListener;
 
 use summary::{Sources, Summary};
@@ -63,12 +63,13 @@ async fn show(options: &Options) -> anyhow::Result<ExitCode> {
     let addr = listener.local_addr()?;
     let dir = folder::fresh(&options.base, gateway::app::new_id(), SystemTime::now())
         .with_context(|| format!("a folder for this run in {}", options.base.display()))?;
-    let running = gate(&dir, &sims, listener)?;
+    let running = gate(&dir, listener, &vendors::config(&sims, addr, &dir))?;
     let begun = Instant::now();
     let outcomes = drive::drive(addr, Arc::clone(&prompts)).await?;
     let elapsed = begun.elapsed();
     let ledger = running.app().ledger.clone();
     tokio::task::spawn_blocking(move || ledger.flush()).await?.context("writing the ledger out")?;
+    let policies = policies::compare(&dir, &prompts).await?;
     let summary = summary::summarise(Sources {
         reader: &Reader::open(&dir)?,
         prompts: &prompts,
@@ -79,6 +80,7 @@ async fn show(options: &Options) -> anyhow::Result<ExitCode> {
         elapsed,
         data_dir: dir,
         dashboard: format!("http://{addr}/"),
+        policies,
     })?;
     let stay = options.stay.unwrap_or_else(|| std::io::stdout().is_terminal());
     print(&summary, options.json, stay)?;
@@ -99,11 +101,10 @@ fn listen(port: Option<u16>) -> anyhow::Result<TcpListener> {
 }
 
 /// Writes the config of the run and starts the real gate with it.
-fn gate(dir: &Path, sims: &[Sim], listener: TcpListener) -> anyhow::Result<Running> {
-    let addr = listener.local_addr()?;
+fn gate(dir: &Path, listener: TcpListener, config: &str) -> anyhow::Result<Running> {
     let today = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
     let file = dir.join("tollgate.toml");
-    std::fs::write(&file, vendors::config(sims, addr, dir))?;
+    std::fs::write(&file, config)?;
     std::fs::write(dir.join("prices.toml"), vendors::overlay(today))?;
     std::fs::write(dir.join("sim.key"), "a-key-that-opens-nothing\n")?;
     // the user's environment stays out of it: no real vendor, no real key

@@ -6,6 +6,7 @@ use catalog::Money;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use router::Up;
 
+use super::policies::Policy;
 use super::summary::{Line, Summary};
 use super::vendors::Declared;
 
@@ -18,6 +19,7 @@ pub fn narrate(summary: &Summary) -> String {
     breakers(summary, &mut out);
     money(summary, &mut out);
     quality(summary, &mut out);
+    policies(summary, &mut out);
     closing(summary, &mut out);
     out
 }
@@ -195,6 +197,40 @@ fn quality(summary: &Summary, out: &mut String) {
         books.billed_broken,
         books.ledger_attempts
     );
+}
+
+fn policies(summary: &Summary, out: &mut String) {
+    say!(out, "");
+    say!(out, "The same prompts again under three policies, at the same vendors without their faults.");
+    say!(out, "Quality, {}:", summary.quality.measured);
+    let mut table = plain(vec!["policy", "requests", "cost", "escalated", "right", "thresholds"]);
+    for policy in &summary.policies {
+        #[expect(clippy::cast_precision_loss, reason = "a hundred prompts")]
+        let share = 100.0 * policy.escalated as f64 / policy.requests.max(1) as f64;
+        table.add_row(vec![
+            policy.name.to_owned(),
+            policy.requests.to_string(),
+            usd(policy.cost_usd),
+            format!("{share:.0} %"),
+            format!("{} of {}", policy.right, policy.requests),
+            thresholds(policy),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    say!(out, "{table}");
+    say!(
+        out,
+        "Thresholds are those that `route tune --quality 0.95` finds on benchmark data. Our prompts are no"
+    );
+    say!(out, "benchmark: prompts of a kind that the score does not know never escalate for it.");
+}
+
+fn thresholds(policy: &Policy) -> String {
+    let shown = |name: &str, over: Option<f64>| over.map(|over| format!("{name} {over}"));
+    let both = [shown("difficulty", policy.difficulty_over), shown("doubt", policy.doubt_over)];
+    both.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn closing(summary: &Summary, out: &mut String) {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use sim::{BillEnd, Sim};
 
 use super::drive::Outcome;
+use super::policies::Policy;
 use super::prompts::Prompt;
 use super::vendors::{Declared, VENDORS};
 
@@ -48,6 +49,8 @@ pub struct Summary {
     /// [`ESTIMATE`].
     pub saving_is: &'static str,
     pub quality: Quality,
+    /// The same prompts under three policies, without faults; see [`OWN_KEY`].
+    pub policies: Vec<Policy>,
     pub books: Books,
     pub data_dir: PathBuf,
     pub dashboard: String,
@@ -125,6 +128,7 @@ pub struct Sources<'a> {
     pub elapsed: Duration,
     pub data_dir: PathBuf,
     pub dashboard: String,
+    pub policies: Vec<Policy>,
 }
 
 /// Reads the figures. Errors when the ledger cannot be read.
@@ -154,6 +158,7 @@ pub fn summarise(from: Sources<'_>) -> anyhow::Result<Summary> {
         total,
         saving_is: ESTIMATE,
         quality: quality(from.prompts, from.outcomes),
+        policies: from.policies,
         data_dir: from.data_dir,
         dashboard: from.dashboard,
     })

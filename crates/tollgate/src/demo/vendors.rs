@@ -40,6 +40,29 @@ pub struct Declared {
 /// Seconds to the first content after which the gate gives up on a vendor, in the demo's config.
 const FIRST_BYTE: &str = "1.2";
 
+/// The routes of the demo.
+const ROUTES: &str = r#"
+[routes.auto]
+default = "cheap"
+escalate = "flagship"
+escalate_before = [
+  { matches = "(?i)\\b(multi-step|prove|derive|optimi[sz]e|architect)\\b" },
+  { input_tokens_over = 1_500 },
+]
+escalate_after = ["empty", "refusal", "repetition", { regex = "(?i)i am not sure" }]
+hold_back = { until = "prefix", tokens = 64, ms = 1_500 }
+
+[routes.extract]
+default = "cheap"
+escalate = "flagship"
+escalate_after = ["empty", "broken_json", "truncated"]
+
+[routes.agent]
+default = "cheap"
+escalate = "flagship"
+escalate_after = ["empty"]
+"#;
+
 /// Everything that happens is written down here.
 pub const VENDORS: [Declared; 6] = [
     Declared {
@@ -161,8 +184,35 @@ pub async fn start(answers: AnswerKey) -> std::io::Result<Vec<Sim>> {
     Ok(sims)
 }
 
+/// The same without faults and delays.
+pub async fn start_calm(answers: AnswerKey) -> std::io::Result<Vec<Sim>> {
+    let answers = Arc::new(answers);
+    let mut sims = Vec::with_capacity(VENDORS.len());
+    for declared in &VENDORS {
+        let calm = VendorSpec { timing: Timing::default(), faults: Vec::new(), ..declared.spec(&answers) };
+        sims.push(Sim::start(calm).await?);
+    }
+    Ok(sims)
+}
+
+/// The first flagship, or the first of the others.
+pub fn first(flagship: bool) -> &'static Declared {
+    let [first, ..] = &VENDORS;
+    VENDORS.iter().find(|declared| declared.flagship == flagship).unwrap_or(first)
+}
+
+/// A flagship's `provider/model`.
+pub fn is_flagship(target: &str) -> bool {
+    VENDORS.iter().any(|declared| declared.flagship && declared.target() == target)
+}
+
 /// The gate's configuration: the source article's router over these vendors.
 pub fn config(sims: &[Sim], listen: SocketAddr, data_dir: &Path) -> String {
+    config_with(sims, listen, data_dir, ROUTES)
+}
+
+/// The same with other routes.
+pub fn config_with(sims: &[Sim], listen: SocketAddr, data_dir: &Path, routes: &str) -> String {
     let mut out = format!(
         "# Written by `tollgate demo`. The vendors are simulated.\nlisten = \"{listen}\"\ndata_dir = {}\n\n\
          [timeouts]\nconnect = 1\nfirst_byte = {FIRST_BYTE}\nidle = 2\ntotal = 20\n\n\
@@ -189,38 +239,11 @@ pub fn config(sims: &[Sim], listen: SocketAddr, data_dir: &Path) -> String {
     };
     let _ = write!(
         out,
-        r#"
-[models.cheap]
-targets = [{}]
-pick = "weighted"
-
-[models.flagship]
-targets = [{}]
-pick = "order"
-
-[routes.auto]
-default = "cheap"
-escalate = "flagship"
-escalate_before = [
-  {{ matches = "(?i)\\b(multi-step|prove|derive|optimi[sz]e|architect)\\b" }},
-  {{ input_tokens_over = 1_500 }},
-]
-escalate_after = ["empty", "refusal", "repetition", {{ regex = "(?i)i am not sure" }}]
-hold_back = {{ until = "prefix", tokens = 64, ms = 1_500 }}
-
-[routes.extract]
-default = "cheap"
-escalate = "flagship"
-escalate_after = ["empty", "broken_json", "truncated"]
-
-[routes.agent]
-default = "cheap"
-escalate = "flagship"
-escalate_after = ["empty"]
-"#,
+        "\n[models.cheap]\ntargets = [{}]\npick = \"weighted\"\n\n[models.flagship]\ntargets = [{}]\npick = \"order\"\n",
         targets(false),
         targets(true)
     );
+    out.push_str(routes);
     out
 }
 

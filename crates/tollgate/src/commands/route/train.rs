@@ -10,7 +10,7 @@ use aws_lc_rs::digest;
 use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use router::train::data::Data;
-use router::train::{Figures, Report};
+use router::train::{Figures, Report, Trained};
 use router::{Learned, train};
 use serde_json::{Map, Value, json};
 
@@ -31,6 +31,9 @@ pub struct Args {
     /// Where the weights go; without it they are only reported on
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Where the calibration goes, from which `route tune` finds thresholds
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
     /// Another seed gives other weights that are as good
     #[arg(long, default_value_t = SEED)]
     seed: u64,
@@ -41,8 +44,12 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let mut data = Data::default();
     let inputs = read(&args.data, &mut data)?;
     let bar = bar();
-    let (learned, reports) =
+    let Trained { learned, reports, calibration } =
         train::train(&data, args.seed, inputs, &mut |what| bar.set_message(what.to_owned()))?;
+    if let Some(out) = &args.calibration {
+        std::fs::write(out, calibration.write())
+            .with_context(|| format!("{} cannot be written", out.display()))?;
+    }
     bar.finish_and_clear();
     let file = learned.write();
     let builtin = Learned::builtin().is_ok_and(|builtin| *builtin == learned);
