@@ -20,7 +20,39 @@ pub fn narrate(summary: &Summary) -> String {
     money(summary, &mut out);
     quality(summary, &mut out);
     policies(summary, &mut out);
+    // Commands at the end stay whole, so that they can be copied.
+    let mut out = folded(&out);
     closing(summary, &mut out);
+    out
+}
+
+/// Columns of a terminal that nobody has to scroll.
+const COLUMNS: usize = 100;
+
+/// Longer lines go on below, as far in as they began.
+fn folded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let inset = line.len() - line.trim_start().len();
+        let mut column = 0;
+        // Only long lines are taken apart: tables keep their spaces.
+        let words: Vec<&str> =
+            if line.chars().count() > COLUMNS { line.split(' ').collect() } else { vec![line] };
+        for (at, word) in words.into_iter().enumerate() {
+            let wide = word.chars().count();
+            if at > 0 && column > inset && column + 1 + wide > COLUMNS {
+                out.push('\n');
+                out.push_str(&" ".repeat(inset));
+                column = inset;
+            } else if at > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += wide;
+        }
+        out.push('\n');
+    }
     out
 }
 
@@ -272,5 +304,20 @@ mod tests {
         }
         assert_eq!(cause("timeout"), "was too slow (timeout)");
         assert_eq!(cause("new"), "failed (new)");
+    }
+
+    #[test]
+    fn long_lines_go_on_below_and_tables_stay_as_they_are() {
+        let table = " a    b      c\n 1   22    333\n";
+        assert_eq!(folded(table), table);
+        let long = format!("  {}\n\nend\n", "words of a line ".repeat(20).trim_end());
+        let shown = folded(&long);
+        assert!(shown.lines().all(|line| line.chars().count() <= COLUMNS), "{shown}");
+        assert!(shown.lines().take(3).all(|line| line.starts_with("  ")), "{shown}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&shown), words(&long));
+        assert!(shown.ends_with("\n\nend\n"));
+        let unbroken = "x".repeat(300);
+        assert_eq!(folded(&unbroken), format!("{unbroken}\n"), "what has no space stays whole");
     }
 }
