@@ -1,6 +1,6 @@
-//! The page Spend in Chromium, without a network: what it shows is what the ledger says, whatever is filtered, on a desk
-//! and on a phone. `tests/clients/node/spend.mjs` drives it and fails at the first surprise. Screenshots stay in
-//! `target/tmp/spend` to be looked at.
+//! The pages Spend and Decide in Chromium, without a network: what they show is what the ledger and the engine say,
+//! whatever is filtered or moved, on a desk and on a phone. Scripts in `tests/clients/node` drive them and fail at the first
+//! surprise. Screenshots stay in `target/tmp/pages` to be looked at.
 
 use std::path::Path;
 use std::process::Command;
@@ -53,10 +53,9 @@ async fn busy() -> Stack {
     stack
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_sees_what_the_ledger_says() {
-    let stack = busy().await;
-    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spend");
+/// Drives a page with a script of `tests/clients/node`.
+async fn driven(script: &str, stack: &Stack, args: &[&str]) {
+    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
     std::fs::create_dir_all(&shots).expect("a folder");
     let node = repository().join("tests/clients/node");
     assert!(
@@ -64,17 +63,33 @@ async fn a_browser_sees_what_the_ledger_says() {
         "`.ci/tools clients` or `./test` installs it"
     );
     let mut command = Command::new("node");
-    command.arg("spend.mjs").arg(stack.url()).arg(&shots).current_dir(node);
+    command.arg(script).arg(stack.url()).arg(&shots).args(args).current_dir(node);
     let driven = tokio::task::spawn_blocking(move || command.output());
-    let output = tokio::time::timeout(std::time::Duration::from_secs(110), driven).await;
+    let output = tokio::time::timeout(std::time::Duration::from_secs(280), driven).await;
     let output = output.expect("the browser is done in time").expect("no panic").expect("node runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_sees_what_the_ledger_says() {
+    driven("spend.mjs", &busy().await, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_moves_levers_and_sees_what_the_engine_says() {
+    driven("decide.mjs", &busy().await, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_ledger_decides_nothing_and_offers_an_example() {
+    let stack = Stack::start([VendorSpec::openai("vendor").models([ModelSpec::new("small")])], "").await;
+    driven("decide.mjs", &stack, &["empty"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_itself_holds_no_script_no_style_and_nothing_from_elsewhere() {
     let stack = busy().await;
-    for path in ["/", "/?by=tag:team", "/requests"] {
+    for path in ["/", "/?by=tag:team", "/decide", "/requests"] {
         let page = stack.client.get(path).await;
         assert_eq!(page.status, 200, "{path}");
         let policy = page.header("content-security-policy");

@@ -28,6 +28,7 @@ mod routes;
 mod sdk_programs;
 mod spec;
 mod tco;
+mod tco_api;
 mod telemetry;
 mod tune;
 mod wires;

@@ -10,12 +10,13 @@ mod quality;
 mod replay;
 mod series;
 mod state;
+mod tco;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request};
 use axum::http::{HeaderValue, StatusCode, header, request::Parts};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -45,6 +46,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/requests/{id}", get(ledger::request))
         .route("/api/v1/explain", post(state::explain))
         .route("/api/v1/replay", post(replay::replay))
+        .route("/api/v1/tco", post(tco::tco).layer(DefaultBodyLimit::max(tco::BODY_BYTES)))
         .route("/api/v1/providers", get(state::providers))
         .route("/api/v1/routes", get(state::routes))
         .route("/api/v1/models", get(state::models))
@@ -55,11 +57,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(state::ready))
         .route("/metrics", get(state::metrics))
         .route("/", get(pages::spend))
+        .route("/decide", get(pages::decide))
         .route("/requests", get(pages::requests))
         .route("/requests/{id}", get(pages::request))
         .route("/assets/style.css", get(assets::style))
         .route("/assets/charts.js", get(assets::charts))
         .route("/assets/spend.js", get(assets::spend))
+        .route("/assets/decide.js", get(assets::decide))
         .route(&assets::PLOTLY, get(assets::plotly))
         .fallback(not_found)
         .layer(middleware::from_fn(secured))
@@ -104,20 +108,44 @@ impl<S: Sync> FromRequestParts<S> for Admin {
 pub struct Problem {
     status: StatusCode,
     message: String,
+    code: Option<&'static str>,
+    problems: Vec<::tco::Problem>,
 }
 
 impl Problem {
     /// A problem with a message for the caller.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), code: None, problems: Vec::new() }
+    }
+
+    /// With a word that a program can tell it by.
+    #[must_use]
+    pub fn code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    /// With each thing that is wrong, beside the message.
+    #[must_use]
+    pub fn listing(self, problems: Vec<::tco::Problem>) -> Self {
+        Self { problems, ..self }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let kind = if self.status.is_server_error() { "server_error" } else { "invalid_request_error" };
-        let body = serde_json::json!({"error": {"message": self.message, "type": kind, "param": null, "code": null}});
+        let mut error =
+            serde_json::json!({"message": self.message, "type": kind, "param": null, "code": self.code});
+        if !self.problems.is_empty()
+            && let Some(map) = error.as_object_mut()
+        {
+            map.insert("problems".into(), serde_json::json!(self.problems));
+        }
+        let body = serde_json::json!({ "error": error });
         let mut response = (self.status, axum::Json(body)).into_response();
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             // A browser on the dashboard asks for the token: any user name, the token as password.
             let basic = HeaderValue::from_static("Basic realm=\"tollgate\", charset=\"UTF-8\"");

@@ -10,6 +10,7 @@ use ulid::Ulid;
 
 use crate::affinity::Affinity;
 use crate::config::store::ConfigStore;
+use crate::decision::Places;
 use crate::drift::DriftWatch;
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -39,6 +40,8 @@ pub struct App {
     pub drift: DriftWatch,
     /// The one place for a replay.
     pub replays: Arc<Semaphore>,
+    /// Places for decisions.
+    pub decisions: Places,
     /// The token of `DATA_DIR/admin.token`.
     pub admin_token: String,
     /// Where the ledger and other state live.

@@ -6,15 +6,29 @@
 //! request.
 
 mod hours;
+mod places;
 mod stacks;
 mod tokenizers;
 
 use catalog::Catalogue;
 use jiff::Timestamp;
-use ledger::{By, Filter, Period, ReadError, Reader, SamePrompts, SpendQuery, Totals};
+use jiff::tz::TimeZone;
+use ledger::{BadQuery, By, Filter, Period, ReadError, Reader, SamePrompts, SpendQuery, Totals};
 use serde_json::{Map, Value, json};
 
 use hours::Hours;
+pub use places::{Place, Places};
+
+/// From when on the ledger is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Since(Timestamp);
+
+impl Since {
+    /// `7d`, `24h`, a date or RFC 3339; dates are UTC.
+    pub fn parse(text: &str, now: Timestamp) -> Result<Self, BadQuery> {
+        ledger::moment(text, now, &TimeZone::UTC).map(Self)
+    }
+}
 
 /// Why no scenario could be made.
 #[derive(Debug, thiserror::Error)]
@@ -42,13 +56,10 @@ struct Measured {
 /// A class fewer than this share of requests is not worth a line of its own.
 const SMALLEST_CLASS: f64 = 0.005;
 
-/// The scenario of the traffic in `period`, as the tree that `tco::Scenario` reads. `called` names the period for people.
-pub fn scenario(
-    reader: &Reader,
-    period: Period,
-    called: &str,
-    catalogue: &Catalogue,
-) -> Result<Value, NoScenario> {
+/// The scenario of the traffic since then, as the tree that `tco::Scenario` reads.
+pub fn scenario(reader: &Reader, since: Since, catalogue: &Catalogue) -> Result<Value, NoScenario> {
+    let period = Period { since: Some(since.0), until: None };
+    let called = format!("since {}", TimeZone::UTC.to_datetime(since.0).date());
     let spend = |by: Vec<By>| {
         reader.spend(&SpendQuery { by, period, filter: Filter::new(), ..SpendQuery::default() })
     };
@@ -66,7 +77,7 @@ pub fn scenario(
         total: hours.total,
         same_prompts: reader.same_prompts(period)?,
     };
-    from_measured(&measured, called, catalogue)
+    from_measured(&measured, &called, catalogue)
 }
 
 fn from_measured(measured: &Measured, called: &str, catalogue: &Catalogue) -> Result<Value, NoScenario> {

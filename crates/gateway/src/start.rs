@@ -14,6 +14,7 @@ use crate::affinity::Affinity;
 use crate::api;
 use crate::app::App;
 use crate::config::store::ConfigStore;
+use crate::decision::Places;
 use crate::drift::DriftWatch;
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -74,6 +75,7 @@ pub fn start(options: StartOptions) -> Result<Running, StartError> {
         shadows: Shadows::default(),
         drift: DriftWatch::default(),
         replays: Arc::new(Semaphore::new(1)),
+        decisions: Places::default(),
         admin_token: options.admin_token,
         data_dir: options.data_dir,
         notice: OnceLock::new(),

@@ -28,6 +28,7 @@ mod scenario;
 mod sensitivity;
 mod simulate;
 pub mod trace;
+pub mod tree;
 
 pub use checklist::{Answer, Question};
 pub use decide::{GridRequest, Options, checklist, decide, grid};

@@ -8,11 +8,16 @@ const Tollgate = (() => {
   const tokens = (x) => (x >= 1e9 ? `${+(x / 1e9).toPrecision(4)}B` : x >= 1e6 ? `${+(x / 1e6).toPrecision(4)}M` : Math.round(x).toLocaleString("en-US"));
   // The end of a long name tells more than its beginning.
   const short = (node, name) => (narrow(node) && name.length > 20 ? `…${name.slice(-19)}` : name);
+  // The library reads tags in text; a name may be whatever a client called its model.
+  const plain = (name) => name.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const narrow = (node) => node.clientWidth < 560;
 
   const layout = (node, more) => {
     const axis = { gridcolor: css("--line"), zerolinecolor: css("--soft"), linecolor: css("--line"), automargin: true };
+    const titled = (one) => ({ ...axis, ...one, ...(one?.title && { title: { font: { size: 13, color: css("--soft") }, ...one.title } }) });
     return {
+      // on paper the node has its width by data-printing; the library would take the window's
+      ...(document.documentElement.dataset.printing ? { width: node.clientWidth, autosize: false } : { autosize: true }),
       paper_bgcolor: css("--page"), plot_bgcolor: css("--page"),
       font: { family: "system-ui, sans-serif", size: 13, color: css("--ink") },
       margin: { l: narrow(node) ? 50 : 70, r: 15, t: 15, b: 50 },
@@ -20,7 +25,7 @@ const Tollgate = (() => {
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
       hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--ink") } },
       ...more,
-      xaxis: { ...axis, ...more.xaxis }, yaxis: { ...axis, ...more.yaxis },
+      xaxis: titled(more.xaxis), yaxis: titled(more.yaxis),
     };
   };
   const config = { responsive: true, displaylogo: false, displayModeBar: false };
@@ -70,18 +75,27 @@ const Tollgate = (() => {
     return draw(node, traces, { barmode: "relative", xaxis: { title: { text: "USD a month" }, tickprefix: "$" }, yaxis: { autorange: "reversed" } });
   }
 
+  // The winner's margin with every input at its stated value, where the bars begin. `margin_usd` is that of the means.
+  const stated = (report) => {
+    const cost = ({ monthly_usd: usd }) => usd?.point ?? Infinity;
+    const others = report.stacks.filter((stack) => stack.feasible && stack.name !== report.winner.name);
+    const own = report.stacks.find((stack) => stack.name === report.winner.name);
+    return own && others.length ? Math.min(...others.map(cost)) - cost(own) : 0;
+  };
+
   function tornado(node, report) {
     const bars = report.tornado.slice(0, 12);
+    const middle = stated(report);
     const side = (at) => ({
       type: "bar", orientation: "h", name: at === "low" ? "low value" : "high value", marker: { color: colour(at === "low" ? 0 : 1), pattern: { shape: at === "low" ? "" : "/" } },
-      y: bars.map((bar) => bar.input), base: report.winner.margin_usd ?? 0,
-      x: bars.map((bar) => bar[`margin_${at}_usd`] - (report.winner.margin_usd ?? 0)),
-      customdata: bars.map((bar) => [bar[at], bar.unit, bar[`margin_${at}_usd`]]),
-      hovertemplate: "%{y} = %{customdata[0]:,.6~g} %{customdata[1]}: margin $%{customdata[2]:,.0f} a month<extra></extra>",
+      y: bars.map((bar) => bar.input), base: middle,
+      x: bars.map((bar) => bar[`margin_${at}_usd`] - middle),
+      customdata: bars.map((bar) => [bar[at], bar.unit, bar[`margin_${at}_usd`], plain(bar.input)]),
+      hovertemplate: "%{customdata[3]} = %{customdata[0]:,.6~g} %{customdata[1]}: margin $%{customdata[2]:,.0f} a month<extra></extra>",
     });
     return draw(node, [side("low"), side("high")], {
       barmode: "overlay", xaxis: { title: { text: narrow(node) ? "margin, USD a month" : `margin of ${report.winner.name} in USD a month; below 0 another wins` }, tickprefix: "$", zeroline: true, zerolinewidth: 2 },
-      yaxis: { autorange: "reversed", tickfont: { size: 12 }, tickvals: bars.map((bar) => bar.input), ticktext: bars.map((bar) => short(node, bar.input)) },
+      yaxis: { autorange: "reversed", tickfont: { size: 12 }, tickvals: bars.map((bar) => bar.input), ticktext: bars.map((bar) => plain(short(node, bar.input))) },
     });
   }
 
@@ -90,7 +104,7 @@ const Tollgate = (() => {
     return draw(node, [{
       type: "bar", orientation: "h", marker: { color: stacks.map((_, at) => colour(at)) },
       y: stacks.map((stack) => stack.name), x: stacks.map((stack) => stack.probability_cheapest),
-      text: stacks.map((stack) => `${(stack.probability_cheapest * 100).toFixed(1)} %`), textposition: "auto",
+      text: stacks.map((stack) => `${(stack.probability_cheapest * 100).toFixed(1)}%`), textposition: "auto",
       hovertemplate: "%{y}: cheapest in %{x:.1%} of the draws<extra></extra>",
     }], { showlegend: false, xaxis: { range: [0, 1], tickformat: ".0%", title: { text: narrow(node) ? "share of draws" : "share of draws in which it is the cheapest" } }, yaxis: { autorange: "reversed" } });
   }
@@ -111,5 +125,5 @@ const Tollgate = (() => {
     });
   }
 
-  return { css, draw, curve, money, tornado, chances, teeth, usd, tokens };
+  return { css, plain, draw, curve, money, tornado, chances, teeth, usd, tokens };
 })();

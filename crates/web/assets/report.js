@@ -33,8 +33,13 @@
   at("theme").addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; drawAll(); });
   dark.addEventListener("change", drawAll);
   let before;
-  addEventListener("beforeprint", () => { before = root.dataset.theme; root.dataset.theme = "light"; drawAll(); });
-  addEventListener("afterprint", () => { if (before) root.dataset.theme = before; else delete root.dataset.theme; drawAll(); });
+  addEventListener("beforeprint", () => { before = root.dataset.theme; root.dataset.theme = "light"; root.dataset.printing = "true"; drawAll(); });
+  addEventListener("afterprint", async () => {
+    if (before) root.dataset.theme = before; else delete root.dataset.theme;
+    delete root.dataset.printing;
+    await drawAll();
+    for (const node of document.querySelectorAll(".chart")) window.Plotly.Plots.resize(node);
+  });
 
   await Load.plotly();
   await drawAll();

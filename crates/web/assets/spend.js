@@ -18,14 +18,11 @@
     }));
   };
 
-  // The library reads tags in names, links too; a name may be what somebody put into a header.
-  const plain = (name) => name.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-
   const traces = (series) => {
     const named = colours(series.lines.filter((line) => !line.other).map((line) => line.label));
     const last = series.times.length - 1;
     return series.lines.map((line) => ({
-      type: "bar", name: plain(line.label), x: series.times,
+      type: "bar", name: Tollgate.plain(line.label), x: series.times,
       y: line.cost_usd.map(Number), // dollars as numbers only here: a pixel needs no pico-dollar
       customdata: line.cost_usd.map((usd, at) => [usd, line.requests[at], line.unknown_cost[at] ? `, and ${line.unknown_cost[at]} calls of unknown price` : ""]),
       hovertemplate: "%{fullData.name}, %{x}: $%{customdata[0]}%{customdata[2]}<br>%{customdata[1]} requests<extra></extra>",
@@ -47,7 +44,7 @@
     const paint = () => Tollgate.draw(node, traces(series), {
       barmode: "stack", bargap: 0.15, showlegend: true,
       xaxis: { type: "category", showgrid: false, tickvals: ticks, ticktext: ticks.map(short) },
-      yaxis: { tickprefix: "$", rangemode: "tozero" },
+      yaxis: { tickprefix: "$", rangemode: "tozero", exponentformat: "none" },
     });
     await paint();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);

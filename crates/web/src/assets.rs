@@ -17,6 +17,8 @@ pub const CHARTS_JS: &str = include_str!("../assets/charts.js");
 pub const PAGE_CSS: &str = include_str!("../assets/page.css");
 /// The chart of the page Spend, after [`CHARTS_JS`].
 pub const SPEND_JS: &str = include_str!("../assets/spend.js");
+/// The page Decide, after [`CHARTS_JS`].
+pub const DECIDE_JS: &str = include_str!("../assets/decide.js");
 
 pub(crate) const REPORT_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/report.js"));
 pub(crate) const REPORT_JS_HASH: &str = include_str!(concat!(env!("OUT_DIR"), "/report.js.sha256"));

@@ -106,11 +106,13 @@ fn verdict(report: &Report) -> Markup {
         return html! { p .verdict { "No stack of this scenario is feasible." } };
     };
     let stack = report.stacks.iter().find(|stack| stack.name == *name);
-    let cost = stack.and_then(|stack| stack.monthly_usd).map(|cost| usd(cost.point.value()));
+    // The winner is the one with the least mean, so the mean is what the margin fits.
+    let cost = stack.and_then(|stack| stack.monthly_usd).map(|cost| usd(cost.mean.value()));
+    let mean = if report.risk.is_some() { " in the mean" } else { "" };
     html! {
         p .verdict id="verdict" {
             strong { (name) } " is the cheapest"
-            @if let Some(cost) = cost { " at " a href=(stacks::bill(name)) { (cost) } " a month" }
+            @if let Some(cost) = cost { " at " a href=(stacks::bill(name)) { (cost) } " a month" (mean) }
             @if let (Some(margin), Some(next)) = (winner.margin_usd, &winner.runner_up) {
                 ", " (usd(margin.value())) " less than " (next)
             }
@@ -140,7 +142,7 @@ fn charts(report: &Report) -> Markup {
         h2 { "Where the money goes" }
         figure {
             div .chart.low id="chart-money" role="img" aria-label="USD a month of each stack by kind of cost; the bills below hold the figures" {}
-            figcaption { "Click a bar to see the stack's bill." }
+            figcaption .screen { "Click a bar to see the stack's bill." }
         }
         @if !report.tornado.is_empty() {
             h2 { "What moves the decision" }

@@ -31,6 +31,11 @@ pub(super) async fn spend() -> Response {
     ([(header::CONTENT_TYPE, JAVASCRIPT)], assets::SPEND_JS).into_response()
 }
 
+/// `GET /assets/decide.js`.
+pub(super) async fn decide() -> Response {
+    ([(header::CONTENT_TYPE, JAVASCRIPT)], assets::DECIDE_JS).into_response()
+}
+
 /// The chart library. Every browser of the last twenty years takes gzip.
 pub(super) async fn plotly() -> Response {
     let headers = [

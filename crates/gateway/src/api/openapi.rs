@@ -38,6 +38,7 @@ fn description() -> Value {
             "/api/v1/requests/{id}": read("One request with every attempt and its decision", &[("id", "path")]),
             "/api/v1/explain": inference("What would be decided for a chat request, and why; no call is made"),
             "/api/v1/replay": inference("Past requests against another policy or other prices: `{\"policy\": \"config text\", \"prices\": \"overlay text\", \"at\", \"since\", \"until\", \"where\": [], \"assume_token_ratio\"}` (admin token)"),
+            "/api/v1/tco": tco(),
             "/api/v1/providers": read("Breaker state of every target, with reason and time to the next probe", &[]),
             "/api/v1/routes": read("Routes and aliases with their targets", &[]),
             "/api/v1/models": read("The catalogue's models at the configured vendors", &[("q", "query"), ("provider", "query")]),
@@ -65,6 +66,41 @@ fn read(summary: &str, parameters: &[(&str, &str)]) -> Value {
 fn inference(summary: &str) -> Value {
     let body = json!({"required": true, "content": {"application/json": {"schema": {"type": "object"}}}});
     json!({"post": {"summary": summary, "requestBody": body, "responses": responses()}})
+}
+
+/// The decision: a scenario, or an envelope around one.
+fn tco() -> Value {
+    let text = |words: &str| json!({"type": "string", "description": words});
+    let envelope = json!({
+        "type": "object",
+        "properties": {
+            "scenario": {
+                "description": "A scenario as in docs/tco.md: a table, or TOML as text. A body without this and `from_ledger` is a scenario itself",
+                "type": ["object", "string"],
+            },
+            "from_ledger": text("`7d`, `24h` or a date: the traffic since then; without `scenario` the stacks too"),
+            "patch": {"type": "object", "description": "Changes to the scenario, a JSON merge patch (RFC 7396)"},
+            "prices": {"description": "`catalogue`, `article`, or a list of both: the first decides", "type": ["string", "array"]},
+            "risk": {"const": "default", "description": "GPU shortage, price drift, retired models, outages, the capacity's error band"},
+            "seed": {"type": "integer", "minimum": 0},
+            "draws": {"type": "integer", "minimum": 100, "maximum": 100_000},
+            "bench": text("Measurements of your own, CSV with the columns of `tollgate tco predict`"),
+            "format": {"enum": ["json", "html"]},
+            "title": text("Of the HTML report"),
+        },
+    });
+    json!({"post": {
+        "summary": "Compares stacks: the report of `tollgate tco --json` (admin token)",
+        "requestBody": {"required": true, "content": {"application/json": {"schema": envelope}}},
+        "responses": {
+            "200": {"description": "The report"},
+            "400": {"description": "What is wrong, all at once: `error.problems[] {path, message, hint}`"},
+            "404": {"description": "`no_traffic`: the ledger has nothing to decide on"},
+            "413": {"description": "More than 256 KiB"},
+            "429": {"description": "`busy`: others are being worked out"},
+            "default": {"description": "An error in OpenAI's shape"},
+        },
+    }})
 }
 
 fn responses() -> Value {

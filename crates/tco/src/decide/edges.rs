@@ -267,11 +267,13 @@ fn verdict(fleet: &Fleet, price: OutputPrice, volume: OutputTokensPerDay) -> (bo
 
 fn overhead_reason(fleet: &Fleet, price: OutputPrice, volume: OutputTokensPerDay) -> Option<String> {
     let bill = (price.usd_per_million() - fleet.other.usd_per_million()) * volume.as_f64() / 1e6;
+    let per_month = |usd: f64| crate::num::grouped(usd * DAYS, 2);
     (fleet.overhead_usd_per_day > bill).then(|| {
-        format!(
-            ": overhead alone is ${} a month, the other bill ${}",
-            crate::num::grouped(fleet.overhead_usd_per_day * DAYS, 2),
-            crate::num::grouped(bill * DAYS, 2)
-        )
+        let other = if bill < 0.0 {
+            format!("and what it buys elsewhere costs ${} more than the other bill", per_month(-bill))
+        } else {
+            format!("the other bill ${}", per_month(bill))
+        };
+        format!(": overhead alone is ${} a month, {other}", per_month(fleet.overhead_usd_per_day))
     })
 }

@@ -20,7 +20,7 @@ pub(super) fn table(report: &Report) -> Markup {
                 thead { tr {
                     th scope="col" { "stack" } th scope="col" { "what runs" } th .n scope="col" { "USD a month" }
                     th .n scope="col" { "per M output tokens" } th .n scope="col" { "per M tokens" }
-                    @if risky { th .n scope="col" { "10 % to 90 %" } th .n scope="col" { "cheapest" } }
+                    @if risky { th .n scope="col" { "mean a month" } th .n scope="col" { "10 % to 90 %" } th .n scope="col" { "cheapest" } }
                 } }
                 tbody { @for stack in &report.stacks { (row(stack, risky, report.winner.name.as_ref() == Some(&stack.name))) } }
             }
@@ -40,11 +40,12 @@ fn row(stack: &StackReport, risky: bool, best: bool) -> Markup {
                 td .n { @if let Some(x) = stack.usd_per_million_output { a href=(link) { (usd(x.value())) } } }
                 td .n { @if let Some(x) = stack.usd_per_million_total { a href=(link) { (usd(x.value())) } } }
                 @if risky {
+                    td .n { a href="#risk" { (usd(cost.mean.value())) } }
                     td .n { a href="#risk" { (usd(cost.p10.value())) " – " (usd(cost.p90.value())) } }
                     td .n { @if let Some(x) = stack.probability_cheapest { a href="#risk" { (percent(x.value())) } } }
                 }
             } @else {
-                td .text colspan=(if risky { 5 } else { 3 }) { "not feasible: " (stack.why) }
+                td .text colspan=(if risky { 6 } else { 3 }) { "not feasible: " (stack.why) }
             }
         }
     }

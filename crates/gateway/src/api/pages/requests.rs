@@ -81,6 +81,11 @@ fn cell(row: &Value, key: &str) -> String {
     }
 }
 
+/// `2026-11-24T18:57:02.184659Z` to the second, for people. The request's page has all of it.
+fn moment(text: &str) -> String {
+    text.get(..19).unwrap_or(text).replace('T', " ")
+}
+
 fn breakers(health: &[TargetHealth]) -> Markup {
     if health.is_empty() {
         return html! { p.soft { "No vendor has been called yet." } };
@@ -119,10 +124,10 @@ fn requests(rows: &[Value]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-labelledby="recent" { table {
             thead { tr {
-                @for head in ["time", "route", "model", "status", "reason", "cost", "saving (est.)"] { th { (head) } }
+                @for head in ["time (UTC)", "route", "model", "status", "reason", "cost", "saving (est.)"] { th { (head) } }
             } }
             tbody { @for row in rows { tr {
-                td { a href={ "/requests/" (cell(row, "id")) } { (cell(row, "started_at")) } }
+                td { a href={ "/requests/" (cell(row, "id")) } { (moment(&cell(row, "started_at"))) } }
                 @for key in ["route", "model", "status", "reason", "cost_usd", "saving_usd"] { td { (cell(row, key)) } }
             } } }
         } }

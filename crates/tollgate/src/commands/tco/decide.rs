@@ -141,31 +141,20 @@ fn scenario(args: &Compare, global: &Global) -> Result<Scenario, Refused> {
             let hint = "FILE, or --from-ledger 7d";
             return Err(Refused::Problems(vec![tco::Problem::new("", "there is no scenario", hint)]));
         }
-        (Some(time), file) => over(from_ledger(time, global)?, file),
+        (Some(time), None) => from_ledger(time, global)?,
+        (Some(time), Some(file)) => tco::tree::on_traffic_of(from_ledger(time, global)?, file),
     };
     args.question
         .scenario(base, |tree| with_market(args, global, |market| Ok(tco::unknown_names(tree, market))))
 }
 
-/// The file's word over the ledger's, except on the traffic.
-fn over(mut ledger: serde_json::Value, file: Option<serde_json::Value>) -> serde_json::Value {
-    if let (Some(base), Some(serde_json::Value::Object(file))) = (ledger.as_object_mut(), file) {
-        base.extend(file.into_iter().filter(|(key, _)| key != "workload"));
-    }
-    ledger
-}
-
 fn from_ledger(time: &str, global: &Global) -> Result<serde_json::Value, Refused> {
-    let now = Timestamp::now();
-    let since = ledger::moment(time, now, &jiff::tz::TimeZone::UTC).map_err(|error| {
+    let since = gateway::decision::Since::parse(time, Timestamp::now()).map_err(|error| {
         Refused::Problems(vec![tco::Problem::new("--from-ledger", error.to_string(), "7d, 24h, or a date")])
     })?;
     let reader = spend::open(global)?;
-    let period = ledger::Period { since: Some(since), until: None };
     let catalogue = prices::catalogue(global)?;
-    let called = format!("since {}", jiff::tz::TimeZone::UTC.to_datetime(since).date());
-    gateway::decision::scenario(&reader, period, &called, &catalogue)
-        .map_err(|error| Refused::Other(error.into()))
+    gateway::decision::scenario(&reader, since, &catalogue).map_err(|error| Refused::Other(error.into()))
 }
 
 /// Decides and prints.

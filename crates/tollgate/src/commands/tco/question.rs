@@ -159,9 +159,9 @@ impl Flags {
             ("growth_per_month", self.growth_per_month),
         ];
         for (key, value) in numbers {
-            let Some(value) = value else { continue };
-            replaced_by(base, key);
-            put(base, &["workload", key], number(value));
+            if let Some(value) = value {
+                tco::tree::patch(base, &json!({"workload": {key: number(value)}}));
+            }
         }
         for (key, value) in [("ttft_ms", self.ttft_ms), ("tpot_ms", self.tpot_ms)] {
             if let Some(value) = value {
@@ -177,26 +177,6 @@ impl Flags {
                     "PATH=VALUE with a TOML value, e.g. stacks.own.spares=2 or 'overhead=\"article\"'",
                 )),
             }
-        }
-    }
-}
-
-/// What says the same thing otherwise gives way to a flag.
-fn replaced_by(base: &mut Value, key: &str) {
-    let rivals: &[&str] = match key {
-        "requests_per_day" => &[
-            "requests_per_month",
-            "output_tokens_per_day",
-            "output_tokens_per_month",
-            "total_tokens_per_day",
-            "total_tokens_per_month",
-        ],
-        "peak_to_mean" => &["profile", "week", "hours"],
-        _ => &[],
-    };
-    if let Some(workload) = base.get_mut("workload").and_then(Value::as_object_mut) {
-        for rival in rivals {
-            workload.shift_remove(*rival);
         }
     }
 }
@@ -238,9 +218,7 @@ mod tests {
 
     #[test]
     fn values_are_put_where_they_belong() {
-        let mut tree = json!({"workload": {"requests_per_month": 1}});
-        replaced_by(&mut tree, "requests_per_day");
-        put(&mut tree, &["workload", "requests_per_day"], number(5.0));
+        let mut tree = json!({"workload": {"requests_per_day": 5.0}});
         put(&mut tree, &["stacks", "own", "spares"], json!(2));
         assert_eq!(tree, json!({"workload": {"requests_per_day": 5.0}, "stacks": {"own": {"spares": 2}}}));
     }
