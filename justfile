@@ -53,9 +53,9 @@ retrain DIR:
     TOLLGATE_ROUTING_DATA="$(realpath {{ DIR }})" cargo nextest run --locked --release -p tollgate \
         --profile soak --run-ignored only -E 'test(rebuilt_to_the_bit)'
 
-# what takes hours: ten million cases of each law about streams and money, a thousand kills
-soak:
-    PROPTEST_CASES=10000000 TOLLGATE_KILLS=1000 cargo nextest run --locked --release --workspace \
+# what takes hours: ten million cases of each law about streams and money, a thousand kills; fewer of them where asked
+soak cases="10000000" kills="1000" build="release":
+    PROPTEST_CASES={{ cases }} TOLLGATE_KILLS={{ kills }} cargo nextest run --locked --cargo-profile {{ build }} --workspace \
         --profile soak -E 'binary(laws) | test(re_cutting_changes_nothing) | test(kill_9_at_any_point) | test(/^kills::/)'
 
 # what .ci/run runs

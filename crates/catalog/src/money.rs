@@ -94,13 +94,45 @@ fn parse_scaled(text: &str, decimals: u32) -> Result<i128, MoneyError> {
 impl fmt::Display for Money {
     /// The exact decimal in dollars with at least two decimals and no trailing zeros after them: `0.00`, `1.50`, `0.000123`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
         let whole = self.0.unsigned_abs() / PICO_PER_USD.unsigned_abs();
         let fraction = self.0.unsigned_abs() % PICO_PER_USD.unsigned_abs();
-        let digits = format!("{fraction:012}");
-        let kept = digits.trim_end_matches('0');
-        f.pad(&format!("{sign}{whole}.{kept:0<2}"))
+        // At most 39 digits, a sign and a point; written from the end, without a `String` for each part.
+        let mut text = [b'0'; 48];
+        let mut at = text.len();
+        let mut put = |byte: u8| {
+            at = at.saturating_sub(1);
+            if let Some(place) = text.get_mut(at) {
+                *place = byte;
+            }
+        };
+        let (mut fraction, mut decimals) = (u64::try_from(fraction).unwrap_or(0), 12);
+        while decimals > 2 && fraction % 10 == 0 {
+            (fraction, decimals) = (fraction / 10, decimals - 1);
+        }
+        for _ in 0..decimals {
+            put(digit(fraction));
+            fraction /= 10;
+        }
+        put(b'.');
+        let mut whole = whole;
+        loop {
+            put(digit(u64::try_from(whole % 10).unwrap_or(0)));
+            whole /= 10;
+            if whole == 0 {
+                break;
+            }
+        }
+        if self.0 < 0 {
+            put(b'-');
+        }
+        let text = text.get(at..).and_then(|text| std::str::from_utf8(text).ok());
+        f.pad(text.unwrap_or_default())
     }
+}
+
+/// The last decimal digit of a number.
+fn digit(number: u64) -> u8 {
+    b'0' + u8::try_from(number % 10).unwrap_or(0)
 }
 
 impl Serialize for Money {

@@ -5,12 +5,12 @@
 //! The obvious alternative, the JSON with every request, is most of what a ledger would weigh and most of what writing
 //! it would cost. Compressing each one on its own finds nothing that repeats.
 
-use std::collections::HashMap;
-
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 /// Where a figure was. JSON holds no raw control characters.
 const HOLE: char = '\u{1}';
+/// Texts that a transaction keeps at hand.
+const AT_HAND: usize = 32;
 
 /// Splits a text at its runs of digits: the text with holes, and the runs with commas between them. `None` for a text that
 /// has holes of its own, which is no JSON.
@@ -20,9 +20,10 @@ pub(crate) fn split(json: &str) -> Option<(String, String)> {
     }
     let (mut text, mut figures) = (String::with_capacity(json.len()), String::with_capacity(96));
     let mut rest = json;
-    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+    // Bytes, not characters: a digit is never part of a longer character.
+    while let Some(at) = rest.bytes().position(|byte| byte.is_ascii_digit()) {
         let (before, from) = rest.split_at(at);
-        let end = from.find(|c: char| !c.is_ascii_digit()).unwrap_or(from.len());
+        let end = from.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(from.len());
         let (run, after) = from.split_at(end);
         text.push_str(before);
         text.push(HOLE);
@@ -49,12 +50,13 @@ pub(crate) fn join(text: &str, figures: &str) -> String {
     json
 }
 
-/// The texts that are in the store, as far as this transaction has met them.
+/// The texts that are in the store, and those that this transaction has just met: traffic has few, and comparing is
+/// faster than hashing them.
 pub(crate) struct Texts<'c> {
     conn: &'c Connection,
     find: CachedStatement<'c>,
     add: CachedStatement<'c>,
-    met: HashMap<String, i64>,
+    met: Vec<(String, i64)>,
 }
 
 impl<'c> Texts<'c> {
@@ -64,13 +66,13 @@ impl<'c> Texts<'c> {
             conn,
             find: conn.prepare_cached("SELECT no FROM decision WHERE hash = ?1 AND text = ?2")?,
             add: conn.prepare_cached("INSERT INTO decision (hash, text) VALUES (?1, ?2)")?,
-            met: HashMap::new(),
+            met: Vec::new(),
         })
     }
 
     /// The number of a text, which is added if it is new. Errors as SQLite does.
     pub fn number(&mut self, text: String) -> rusqlite::Result<i64> {
-        if let Some(no) = self.met.get(&text) {
+        if let Some((_, no)) = self.met.iter().find(|(met, _)| *met == text) {
             return Ok(*no);
         }
         let hash = hash(&text);
@@ -81,7 +83,10 @@ impl<'c> Texts<'c> {
             self.add.execute(params![hash, text])?;
             self.conn.last_insert_rowid()
         };
-        self.met.insert(text, no);
+        if self.met.len() == AT_HAND {
+            self.met.clear();
+        }
+        self.met.push((text, no));
         Ok(no)
     }
 }
