@@ -121,6 +121,19 @@ impl Client {
     }
 }
 
+/// Runs `work` on a thread that never sleeps. When what is measured is slower than its clients, they would sleep between
+/// answers, and each of its writes would pay for waking them: a cost that a faster subject does not have.
+async fn awake<T>(work: impl Future<Output = T>) -> T {
+    let busy = tokio::task::spawn_local(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    let done = work.await;
+    busy.abort();
+    done
+}
+
 /// `connections` clients, each with the next request as soon as it has its answer, for `time`. Returns the requests.
 pub async fn saturate(to: SocketAddr, request: &[u8], connections: usize, time: Duration) -> Result<u64> {
     let end = Instant::now() + time;
@@ -136,7 +149,7 @@ pub async fn saturate(to: SocketAddr, request: &[u8], connections: usize, time: 
             anyhow::Ok(count)
         });
     }
-    sum(tasks).await
+    awake(sum(tasks)).await
 }
 
 /// `connections` clients that read one stream after the other for `time`. Returns the events.
@@ -154,7 +167,7 @@ pub async fn stream(to: SocketAddr, request: &[u8], connections: usize, time: Du
             anyhow::Ok(count)
         });
     }
-    sum(tasks).await
+    awake(sum(tasks)).await
 }
 
 async fn sum(mut tasks: JoinSet<Result<u64>>) -> Result<u64> {

@@ -63,20 +63,22 @@ pub fn print(all: &[Figures], args: &str) -> Result<()> {
     text.push_str(&"---|".repeat(all.len() + 3));
     text.push('\n');
     let nginx = all.iter().find(|figures| figures.kind == Kind::Nginx);
-    for row in &ROWS {
+    // A part that was not asked for has no samples, and no verdict.
+    for row in ROWS.iter().filter(|row| all.iter().all(|figures| !(row.of)(figures).is_empty())) {
         write!(text, "| {}, {} |", row.what, row.unit)?;
         for figures in all {
             write!(text, " {} |", spread((row.of)(figures)))?;
         }
         let last = all.last().map_or(0.0, |figures| median((row.of)(figures)));
-        let ratio = nginx.map_or(f64::NAN, |figures| last / median((row.of)(figures)));
+        let ratio = nginx.map(|figures| last / median((row.of)(figures)));
         let (bar, holds) = match row.bar {
-            Bar::Ratio(most) => (format!("{most}×"), Some(ratio <= most)),
+            Bar::Ratio(most) => (format!("{most}×"), ratio.map(|ratio| ratio <= most)),
             Bar::AtMost(most) => (format!("{most} {}", row.unit), Some(last <= most)),
             Bar::None => (String::new(), None),
         };
         let holds = holds.map_or("", |holds| if holds { "holds" } else { "MISSED" });
-        writeln!(text, " {ratio:.2} | {bar} | {holds} |")?;
+        let ratio = ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
+        writeln!(text, " {ratio} | {bar} | {holds} |")?;
     }
     for figures in all {
         if let Some(worst) =
