@@ -1,9 +1,9 @@
 //! Prometheus metrics: base units, `_total` counters, bounded labels. A label never holds what a client can make up:
 //! targets beyond a fixed number of distinct ones are counted as `other` (field notes §1.25).
 
-use std::collections::HashSet;
-use std::sync::RwLock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use catalog::{Money, Usage};
 use ledger::{Outcome, RequestOpen};
@@ -42,7 +42,7 @@ struct AttemptLabels {
     outcome: &'static str,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+#[derive(Clone, Debug, Default, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct TargetLabels {
     target: String,
 }
@@ -85,8 +85,21 @@ pub struct Metrics {
     ledger_lost: Gauge,
     evaluations: Family<EvaluationLabels, Counter>,
     drift: Family<DriftLabels, Gauge>,
-    targets: RwLock<HashSet<String>>,
+    targets: RwLock<HashMap<String, Arc<Series>>>,
 }
+
+/// The usual series of one target. Found once: each look-up in a family copies and hashes a name.
+#[derive(Default)]
+struct Series {
+    label: TargetLabels,
+    ok: OnceLock<Counter>,
+    tokens: [OnceLock<Counter>; TOKENS.len()],
+    cost: OnceLock<Counter<f64, AtomicU64>>,
+    ttft: OnceLock<Histogram>,
+}
+
+/// Kinds of tokens that are counted.
+const TOKENS: [&str; 4] = ["input", "cached", "output", "reasoning"];
 
 fn seconds() -> Histogram {
     Histogram::new([
@@ -179,17 +192,15 @@ impl Metrics {
         );
     }
 
-    fn target(&self, target: &Target) -> String {
-        let known = |set: &HashSet<String>| set.contains(&target.id);
-        if self.targets.read().is_ok_and(|set| known(&set)) {
-            return target.id.clone();
+    fn series(&self, target: &Target) -> Arc<Series> {
+        if let Some(series) = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(&target.id) {
+            return Arc::clone(series);
         }
-        let Ok(mut set) = self.targets.write() else { return "other".to_owned() };
-        if set.len() >= MOST_TARGETS && !known(&set) {
-            return "other".to_owned();
-        }
-        set.insert(target.id.clone());
-        target.id.clone()
+        let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
+        let name = if targets.len() < MOST_TARGETS { target.id.as_str() } else { "other" };
+        let new =
+            || Arc::new(Series { label: TargetLabels { target: name.to_owned() }, ..Series::default() });
+        Arc::clone(targets.entry(name.to_owned()).or_insert_with(new))
     }
 
     /// A request came (+1) or ended (-1).
@@ -217,30 +228,41 @@ impl Metrics {
         cost: Option<Money>,
         ttft_us: Option<u64>,
     ) {
-        let target = self.target(target);
-        let outcome = error.map_or(outcome.as_str(), ErrorKind::as_str);
-        self.attempts.get_or_create(&AttemptLabels { target: target.clone(), outcome }).inc();
-        let kinds = [
-            ("input", usage.total_input().saturating_sub(usage.cache_read)),
-            ("cached", usage.cache_read),
-            ("output", usage.total_output().saturating_sub(usage.reasoning)),
-            ("reasoning", usage.reasoning),
-        ];
-        for (kind, count) in kinds.into_iter().filter(|(_, n)| *n > 0) {
-            self.tokens.get_or_create(&TokenLabels { target: target.clone(), kind }).inc_by(count);
+        let series = self.series(target);
+        let label = &series.label;
+        let word = error.map_or(outcome.as_str(), ErrorKind::as_str);
+        let ended = || {
+            self.attempts
+                .get_or_create(&AttemptLabels { target: label.target.clone(), outcome: word })
+                .clone()
+        };
+        if error.is_none() && outcome == Outcome::Ok {
+            series.ok.get_or_init(ended).inc();
+        } else {
+            ended().inc();
         }
-        let label = TargetLabels { target };
+        let counts = [
+            usage.total_input().saturating_sub(usage.cache_read),
+            usage.cache_read,
+            usage.total_output().saturating_sub(usage.reasoning),
+            usage.reasoning,
+        ];
+        for ((cell, kind), count) in series.tokens.iter().zip(TOKENS).zip(counts).filter(|(_, n)| *n > 0) {
+            let labels = || TokenLabels { target: label.target.clone(), kind };
+            cell.get_or_init(|| self.tokens.get_or_create(&labels()).clone()).inc_by(count);
+        }
         match cost {
             Some(cost) => {
-                self.cost.get_or_create(&label).inc_by(cost.to_f64_usd().max(0.0));
+                let counter = series.cost.get_or_init(|| self.cost.get_or_create(label).clone());
+                counter.inc_by(cost.to_f64_usd().max(0.0));
             }
             None => {
-                self.unpriced.get_or_create(&label).inc();
+                self.unpriced.get_or_create(label).inc();
             }
         }
         if let Some(us) = ttft_us {
             let seconds = std::time::Duration::from_micros(us).as_secs_f64();
-            self.ttft_seconds.get_or_create(&label).observe(seconds);
+            series.ttft.get_or_init(|| self.ttft_seconds.get_or_create(label).clone()).observe(seconds);
         }
     }
 
