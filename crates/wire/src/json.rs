@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// Deepest nesting that is read; `serde_json`'s own bound, so that a body read here can be translated later.
 const MAX_DEPTH: u32 = 127;
@@ -369,9 +369,24 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The first quote, backslash or control character. Eight bytes at a time: most strings are too short for a call into
-/// `memchr` to pay, and the long ones need the check for control characters anyway.
+/// Bytes that are looked at before a string counts as long.
+const SHORT: usize = 32;
+
+/// The first quote, backslash or control character. Most strings are too short for a call into `memchr` to pay; of a long
+/// one, what `memchr` passed over is looked through for control characters, which the compiler does many at a time.
 fn special(bytes: &[u8]) -> Option<usize> {
+    let Some((start, rest)) = bytes.split_at_checked(SHORT) else { return special_in(bytes) };
+    special_in(start).or_else(|| {
+        let hit = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        let passed = rest.get(..hit).unwrap_or_default();
+        let least = passed.iter().fold(u8::MAX, |least, byte| least.min(*byte));
+        let control = if least < 0x20 { passed.iter().position(|byte| *byte < 0x20) } else { None };
+        control.or((hit < rest.len()).then_some(hit)).map(|at| SHORT + at)
+    })
+}
+
+/// The same, eight bytes at a time.
+fn special_in(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = ONES << 7;
     // The high bit of each byte below `limit` (at most 0x80). Only bytes above a true hit can be marked wrongly.
@@ -487,7 +502,9 @@ mod tests {
         #[test]
         fn special_bytes_are_found_wherever_they_stand(
             bytes in prop::collection::vec(prop_oneof![Just(b'a'), any::<u8>(), 0x1e_u8..0x24, 0x5b_u8..0x5e, 0x80_u8..0xa3], 0..40),
+            plain in 0..80_usize,
         ) {
+            let bytes = [vec![b'a'; plain], bytes].concat();
             prop_assert_eq!(special(&bytes), bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)));
         }
 

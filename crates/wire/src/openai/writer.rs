@@ -33,13 +33,12 @@ pub(super) struct OpenAiWriter {
 
 impl OpenAiWriter {
     pub fn new(request: &Request) -> Self {
-        let prefix = if request.op == Op::Completion { "cmpl" } else { "chatcmpl" };
         let own = if request.id.is_empty() { "tollgate" } else { &request.id };
         Self {
             op: request.op,
             include_usage: request.view.include_usage,
             base64: request.op == Op::Embedding && wants_base64(&request.raw),
-            id: format!("{prefix}-{own}"),
+            id: own.to_owned(),
             created: request.received_at_unix,
             model: request.view.model.clone(),
             usage_sent: false,
@@ -51,7 +50,8 @@ impl OpenAiWriter {
     /// The members that every answer of ours begins with, around `choices`.
     fn envelope(&self, object: &str, choices: Value) -> Map<String, Value> {
         let mut chunk = Map::new();
-        chunk.insert("id".to_owned(), self.id.as_str().into());
+        let prefix = if self.op == Op::Completion { "cmpl" } else { "chatcmpl" };
+        chunk.insert("id".to_owned(), format!("{prefix}-{}", self.id).into());
         chunk.insert("object".to_owned(), object.into());
         chunk.insert("created".to_owned(), self.created.into());
         chunk.insert("model".to_owned(), self.model.as_str().into());
