@@ -278,7 +278,7 @@ impl Sampled {
         };
         let mut meter = RequestMeter::open(app, open, start);
         kind.as_str().clone_into(&mut meter.reason);
-        meter.decision = serde_json::to_string(&plan.explanation).unwrap_or_default();
+        meter.decision = plan.explanation.to_json();
         Call {
             app: Arc::clone(app),
             deadline: tokio::time::Instant::now() + self.config.timeouts.total,

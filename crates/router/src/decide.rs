@@ -4,13 +4,13 @@
 //! text-only model; a conversation that is bound to a target stays there; then the route's rules; then the pick among
 //! vendors. The same inputs give the same plan.
 
-use regex::Regex;
+use std::borrow::Cow;
 
 use crate::adaptive::{self, Placed};
 use crate::needs::{self, Fit};
 use crate::{
-    Candidate, Excluded, Explanation, Group, How, Judged, Kept, NoCandidate, Pick, Plan, Prompt, Reason,
-    Role, Route, Rule, Step, Until, Up, order,
+    Candidate, Excluded, Explanation, Group, How, Judged, Kept, NoCandidate, Pattern, Pick, Plan, Prompt,
+    Reason, Role, Route, Rule, Step, Until, Up, order,
 };
 
 /// Bytes of the start, and of the end, of the last user message that rules read. A regex with a Unicode word boundary
@@ -125,15 +125,15 @@ fn rules<'g, 'a>(
 ) -> (Reason, Able<'g, 'a>, Option<Able<'g, 'a>>) {
     let mut hit = None;
     for rule in &route.before {
-        let (outcome, reason) = match rule {
-            Rule::Matches(regex) => match find(regex, prompt.last_user) {
-                Some(word) => (format!("yes, `{word}`"), Some(Reason::Matched(word))),
-                None => ("no".to_owned(), None),
+        let (outcome, reason): (Cow<'_, str>, _) = match rule {
+            Rule::Matches(pattern) => match find(pattern, prompt.last_user) {
+                Some(word) => (format!("yes, `{word}`").into(), Some(Reason::Matched(word))),
+                None => ("no".into(), None),
             },
             Rule::InputTokensOver(limit) => {
                 let over = prompt.input_tokens > *limit;
                 let answer = if over { "yes" } else { "no" };
-                (format!("{answer}, about {}", prompt.input_tokens), over.then_some(Reason::LongInput))
+                (format!("{answer}, about {}", prompt.input_tokens).into(), over.then_some(Reason::LongInput))
             }
             Rule::DifficultyOver(threshold) => {
                 let judged = threshold.difficulty(prompt.last_user);
@@ -141,10 +141,14 @@ fn rules<'g, 'a>(
                 let fired = judged.as_ref().filter(|judged| judged.escalate);
                 let reason = fired.map(|judged| Reason::Difficulty(hundredths(judged.score)));
                 record.difficulty = judged;
-                (told, reason)
+                (told.into(), reason)
             }
         };
-        record.rules.push(format!("{rule}: {outcome}"));
+        let mut line = String::with_capacity(128);
+        rule.tell(&mut line);
+        line.push_str(": ");
+        line.push_str(&outcome);
+        record.rules.push(line);
         if reason.is_some() {
             hit = reason;
             break;
@@ -188,15 +192,15 @@ fn hundredths(score: f64) -> u8 {
 }
 
 /// The matched text, fit for a header: lower-cased, bounded, without control characters.
-fn find(regex: &Regex, text: &str) -> Option<String> {
+fn find(pattern: &Pattern, text: &str) -> Option<String> {
     let found = if text.len() <= 2 * RULE_WINDOW {
-        regex.find(text)?
+        pattern.find(text)?
     } else {
         let (start, _) = text.split_at(text.floor_char_boundary(RULE_WINDOW));
         let (_, end) = text.split_at(text.ceil_char_boundary(text.len() - RULE_WINDOW));
-        regex.find(start).or_else(|| regex.find(end))?
+        pattern.find(start).or_else(|| pattern.find(end))?
     };
-    let word = found.as_str().chars().take(WORD_CHARS).map(|c| if c.is_control() { ' ' } else { c });
+    let word = found.chars().take(WORD_CHARS).map(|c| if c.is_control() { ' ' } else { c });
     Some(word.collect::<String>().to_lowercase().trim().to_owned())
 }
 

@@ -11,6 +11,7 @@ mod decide;
 mod difficulty;
 mod domain;
 mod doubt;
+mod explanation;
 pub mod features;
 mod gate;
 mod judged;
@@ -19,6 +20,7 @@ mod linear;
 pub mod measure;
 mod needs;
 mod order;
+mod pattern;
 mod plan;
 mod route;
 pub mod text;
@@ -36,6 +38,7 @@ pub use gate::{Gate, Verdict};
 pub use judged::{Judged, Threshold};
 pub use learned::Learned;
 pub use measure::{Measured, Measures, Pace, Sample};
+pub use pattern::Pattern;
 pub use plan::{
     Cached, Candidate, Excluded, Explanation, Group, Kept, NoCandidate, Plan, Prompt, Reason, Role, Step, Up,
 };

@@ -4,7 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
-use crate::Threshold;
+use crate::{Pattern, Threshold};
 
 /// How to choose among the vendors of one model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Pick {
 #[derive(Clone, Debug)]
 pub enum Rule {
     /// The last user message matches. Of a very long message the start and the end are read (`docs/routes.md`).
-    Matches(Regex),
+    Matches(Pattern),
     /// The input is longer, in estimated tokens.
     InputTokensOver(u64),
     /// The difficulty score of the last user message is above a threshold.
@@ -54,11 +54,26 @@ pub enum Rule {
 impl fmt::Display for Rule {
     /// As `explain` shows it: `matches /\bprove\b/`, `input_tokens_over 30000`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Matches(regex) => write!(f, "matches /{regex}/"),
-            Self::InputTokensOver(limit) => write!(f, "input_tokens_over {limit}"),
-            Self::DifficultyOver(threshold) => write!(f, "difficulty_over {}", threshold.over),
-        }
+        let mut text = String::new();
+        self.tell(&mut text);
+        f.write_str(&text)
+    }
+}
+
+impl Rule {
+    /// Appends what [`fmt::Display`] shows. Not through a formatter: each request is told each rule.
+    pub(crate) fn tell(&self, text: &mut String) {
+        use fmt::Write as _;
+        // Writing to a String cannot fail.
+        let _ = match self {
+            Self::Matches(pattern) => {
+                text.push_str("matches /");
+                text.push_str(pattern.as_str());
+                text.write_char('/')
+            }
+            Self::InputTokensOver(limit) => write!(text, "input_tokens_over {limit}"),
+            Self::DifficultyOver(threshold) => write!(text, "difficulty_over {}", threshold.over),
+        };
     }
 }
 

@@ -69,7 +69,7 @@ fn prompt(last_user: &str) -> Prompt<'_> {
 fn route() -> Route {
     Route {
         name: "auto".to_owned(),
-        before: vec![Rule::Matches(Regex::new(HARD).unwrap()), Rule::InputTokensOver(30_000)],
+        before: vec![Rule::Matches(Regex::new(HARD).unwrap().into()), Rule::InputTokensOver(30_000)],
         after: vec![Check::Empty, Check::Refusal, Check::Repetition],
         how: How::Fresh,
         hold_back: HoldBack::PREFIX,
@@ -375,7 +375,7 @@ fn the_explanation_says_all_that_mattered() {
 
 #[test]
 fn matched_text_is_bounded_and_fit_for_a_header() {
-    let any = Route { before: vec![Rule::Matches(Regex::new("(?s)PROVE.*").unwrap())], ..route() };
+    let any = Route { before: vec![Rule::Matches(Regex::new("(?s)PROVE.*").unwrap().into())], ..route() };
     let text = format!("PROVE\r\nx-evil: 1 {}", "a".repeat(100));
     let Reason::Matched(word) = decided(&any, &prompt(&text)).reason else { panic!("no match") };
     assert_eq!(word.chars().count(), 40);

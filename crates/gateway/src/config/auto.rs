@@ -91,7 +91,7 @@ pub(super) fn route(
 
 fn implied(default: Arc<Group>, escalate: Option<Arc<Group>>) -> RouteConfig {
     let checked = escalate.is_some();
-    let hard = Regex::new(HARD).ok().map(Rule::Matches);
+    let hard = Regex::new(HARD).ok().map(|hard| Rule::Matches(hard.into()));
     let rules = hard.into_iter().chain([Rule::InputTokensOver(LONG_INPUT)]);
     let route = Route {
         name: AUTO.to_owned(),

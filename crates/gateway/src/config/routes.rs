@@ -327,7 +327,7 @@ fn rule(section: &Section<'_>, item: Value<'_>, classifier: &Classifier) -> Opti
     }
     table.finish();
     match (matches, over, difficulty) {
-        (Some(regex), None, None) => Some(Rule::Matches(regex)),
+        (Some(regex), None, None) => Some(Rule::Matches(regex.into())),
         (None, Some(limit), None) => Some(Rule::InputTokensOver(limit)),
         (None, None, Some(threshold)) => Some(Rule::DifficultyOver(threshold)),
         _ => None,
