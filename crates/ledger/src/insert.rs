@@ -9,7 +9,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::assemble::{AttemptParts, Ready};
 use crate::codec::{self, AttemptView, IntentView, OpenView, Record, RequestView, VerdictView};
-use crate::decision::{self, Texts};
+use crate::decision::Texts;
+use crate::row::{Field, Row};
 use crate::{AttemptId, CostBasis, Outcome, RequestId};
 
 /// What an attempt without a close is.
@@ -45,10 +46,12 @@ impl AddAssign for Added {
 /// The statements, looked up once for many rows.
 pub(crate) struct Inserts<'c> {
     conn: &'c Connection,
-    request: CachedStatement<'c>,
+    request: Row<'c>,
     request_no: CachedStatement<'c>,
     texts: Texts<'c>,
-    attempt: CachedStatement<'c>,
+    /// Of the last decision.
+    figures: String,
+    attempt: Row<'c>,
     places: CachedStatement<'c>,
 }
 
@@ -93,10 +96,11 @@ impl<'c> Inserts<'c> {
     pub fn prepare(conn: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             conn,
-            request: conn.prepare_cached(REQUEST)?,
+            request: Row::prepare(conn, REQUEST)?,
             request_no: conn.prepare_cached("SELECT no FROM request WHERE id = ?1")?,
             texts: Texts::prepare(conn)?,
-            attempt: conn.prepare_cached(ATTEMPT)?,
+            figures: String::new(),
+            attempt: Row::prepare(conn, ATTEMPT)?,
             places: conn.prepare_cached(PLACES)?,
         })
     }
@@ -207,44 +211,36 @@ impl<'c> Inserts<'c> {
         let tags = (!tags.is_empty()).then(|| serde_json::Value::from(tags).to_string());
         let (baseline_micro, baseline_rest) = money(close.saving.as_ref().map(|s| s.baseline_cost));
         let (saving_micro, saving_rest) = money(close.saving.as_ref().map(|s| s.amount));
-        let (decision, figures) = self.decision(close.decision)?.unzip();
-        let inserted = self.request.execute(params![
-            open.id.to_bytes(),
-            open.client_request_id,
-            open.started_us,
-            close.duration_us.map(int),
-            close.ttft_us.map(int),
-            open.key,
-            open.route,
-            open.requested_model,
-            open.op,
-            open.stream,
-            tags,
-            open.session.cast_signed(),
-            int(open.config_version),
-            int(close.status),
-            close.reason,
-            close.provider,
-            close.model,
-            int(close.attempts),
-            close.saving.as_ref().map(|s| s.baseline_target),
-            baseline_micro,
-            baseline_rest,
-            saving_micro,
-            saving_rest,
-            decision,
-            figures,
+        let decision = self.texts.number(close.decision, &mut self.figures)?;
+        let id = open.id.to_bytes();
+        let inserted = self.request.insert(&[
+            Field::Id(id),
+            open.client_request_id.into(),
+            Field::Integer(open.started_us),
+            close.duration_us.map(int).into(),
+            close.ttft_us.map(int).into(),
+            open.key.into(),
+            open.route.into(),
+            Field::Text(open.requested_model),
+            Field::Text(open.op),
+            Field::Integer(open.stream.into()),
+            tags.as_deref().into(),
+            Field::Integer(open.session.cast_signed()),
+            Field::Integer(int(open.config_version)),
+            Field::Integer(int(close.status)),
+            Field::Text(close.reason),
+            close.provider.into(),
+            close.model.into(),
+            Field::Integer(int(close.attempts)),
+            close.saving.as_ref().map(|s| s.baseline_target).into(),
+            baseline_micro.into(),
+            baseline_rest.into(),
+            saving_micro.into(),
+            saving_rest.into(),
+            decision.into(),
+            decision.is_some().then_some(self.figures.as_str()).into(),
         ])?;
         Ok((inserted > 0).then(|| self.conn.last_insert_rowid()))
-    }
-
-    /// The number of a decision's text, and its figures.
-    fn decision(&mut self, json: &str) -> rusqlite::Result<Option<(i64, String)>> {
-        let Some((text, figures)) = Some(json).filter(|json| !json.is_empty()).and_then(decision::split)
-        else {
-            return Ok(None);
-        };
-        Ok(Some((self.texts.number(text)?, figures)))
     }
 
     fn attempt(
@@ -295,45 +291,48 @@ impl<'c> Inserts<'c> {
         let usage = &close.usage;
         let ulid_us = int(close.id.timestamp_ms().saturating_mul(1000));
         let no = places.next;
-        self.attempt.execute(params![
-            no,
-            close.id.to_bytes(),
-            places.request_no,
-            int(intent.map_or(0, |i| i.seq)),
+        let id = close.id.to_bytes();
+        let ended = close.outcome != Outcome::Unknown || close.duration_us > 0;
+        let bill = bill(&close.lines);
+        self.attempt.insert(&[
+            Field::Integer(no),
+            Field::Id(id),
+            Field::Integer(places.request_no),
+            Field::Integer(int(intent.map_or(0, |i| i.seq))),
             // A close whose intent was lost to a full disk: the money is known, the vendor is not.
-            intent.map_or("unknown", |i| i.provider),
-            intent.map_or("unknown", |i| i.model),
-            int(intent.map_or(0, |i| i.upstream_key)),
-            intent.map_or(ulid_us, |i| i.started_us),
-            (close.outcome != Outcome::Unknown || close.duration_us > 0).then(|| int(close.duration_us)),
-            close.ttft_us.map(int),
-            outcome,
-            close.status.map(int),
-            close.error,
-            close.excerpt,
-            close.served_model,
-            close.finish,
-            int(usage.input),
-            int(usage.cache_read),
-            int(usage.cache_write_5m),
-            int(usage.cache_write_1h),
-            int(usage.input_audio),
-            int(usage.cache_read_audio),
-            int(usage.input_image),
-            int(usage.output),
-            int(usage.reasoning),
-            int(usage.output_audio),
-            int(usage.output_image),
-            int(usage.web_search),
-            usage.basis == Basis::Estimated,
-            cost_micro,
-            cost_rest,
-            close.cost_basis.as_str(),
-            close.unknown,
-            vendor_micro,
-            vendor_rest,
-            intent.map_or("", |i| i.catalogue_version),
-            bill(&close.lines),
+            Field::Text(intent.map_or("unknown", |i| i.provider)),
+            Field::Text(intent.map_or("unknown", |i| i.model)),
+            Field::Integer(int(intent.map_or(0, |i| i.upstream_key))),
+            Field::Integer(intent.map_or(ulid_us, |i| i.started_us)),
+            ended.then(|| int(close.duration_us)).into(),
+            close.ttft_us.map(int).into(),
+            Field::Text(outcome),
+            close.status.map(int).into(),
+            close.error.into(),
+            close.excerpt.into(),
+            close.served_model.into(),
+            close.finish.into(),
+            Field::Integer(int(usage.input)),
+            Field::Integer(int(usage.cache_read)),
+            Field::Integer(int(usage.cache_write_5m)),
+            Field::Integer(int(usage.cache_write_1h)),
+            Field::Integer(int(usage.input_audio)),
+            Field::Integer(int(usage.cache_read_audio)),
+            Field::Integer(int(usage.input_image)),
+            Field::Integer(int(usage.output)),
+            Field::Integer(int(usage.reasoning)),
+            Field::Integer(int(usage.output_audio)),
+            Field::Integer(int(usage.output_image)),
+            Field::Integer(int(usage.web_search)),
+            Field::Integer((usage.basis == Basis::Estimated).into()),
+            cost_micro.into(),
+            cost_rest.into(),
+            Field::Text(close.cost_basis.as_str()),
+            close.unknown.into(),
+            vendor_micro.into(),
+            vendor_rest.into(),
+            Field::Text(intent.map_or("", |i| i.catalogue_version)),
+            bill.as_deref().into(),
         ])?;
         places.next = no.saturating_add(1);
         Ok(no)
@@ -363,11 +362,15 @@ fn without_close(id: AttemptId, usage: Usage, estimate: Option<Money>) -> Attemp
 
 /// The lines of a bill as JSON; `None` without any. Names of buckets need no escapes.
 fn bill(lines: &[PriceLine]) -> Option<String> {
-    use std::fmt::Write as _;
-    let mut text = String::new();
+    let mut text = String::with_capacity(96);
     for line in lines {
-        text.push(if text.is_empty() { '[' } else { ',' });
-        let _ = write!(text, r#"["{}",{},{}]"#, line.bucket.as_str(), line.units, line.pico_per_unit);
+        text.push_str(if text.is_empty() { "[[\"" } else { ",[\"" });
+        text.push_str(line.bucket.as_str());
+        text.push_str("\",");
+        text.push_str(itoa::Buffer::new().format(line.units));
+        text.push(',');
+        text.push_str(itoa::Buffer::new().format(line.pico_per_unit));
+        text.push(']');
     }
     (!text.is_empty()).then(|| text + "]")
 }

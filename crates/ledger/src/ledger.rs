@@ -121,12 +121,17 @@ impl Ledger {
     ///
     /// Errors when the spool cannot be written. The intent then waits in memory and is written later: a caller that
     /// goes on needs to do nothing; one that gives up must call [`Ledger::withdraw`].
-    pub async fn intent(&self, intent: Intent) -> Result<(), Unwritable> {
+    #[expect(clippy::needless_pass_by_value, reason = "an intent is handed over, once")]
+    pub fn intent(&self, intent: Intent) -> impl Future<Output = Result<(), Unwritable>> + Send {
+        // At once, so that the future does not carry the record about.
+        let ticket = self.inner.spool.append(true, |out| codec::intent(out, &intent));
+        self.written(ticket)
+    }
+
+    /// Waits until the record with this ticket is in the spool.
+    async fn written(&self, ticket: Option<u64>) -> Result<(), Unwritable> {
         let spool = &self.inner.spool;
-        let Some(ticket) = spool.append(true, |out| codec::intent(out, &intent)) else {
-            return Err(Unwritable { lost: true });
-        };
-        drop(intent);
+        let Some(ticket) = ticket else { return Err(Unwritable { lost: true }) };
         if spool.is_broken() {
             return Err(Unwritable { lost: false });
         }

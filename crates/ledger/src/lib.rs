@@ -20,6 +20,7 @@ mod query;
 mod reader;
 mod record;
 mod recover;
+mod row;
 #[cfg(test)]
 mod samples;
 mod spool;
