@@ -2,11 +2,10 @@
 //! (interface §3b). And where its prompt cache may be warm. Bounded; the oldest sessions are forgotten first, and a
 //! forgotten one is simply routed anew.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::hmac;
 use quick_cache::sync::Cache;
 
 /// Sessions that are remembered.
@@ -21,31 +20,28 @@ pub struct Affinity {
     bound: Cache<u64, Arc<str>>,
     /// When a session was last answered by a target, by a hash of both.
     answered: Cache<u64, Instant>,
-    hashing: RandomState,
-    key: hmac::Key,
+    /// Random and new with each process, so that nobody who reads the ledger can test guesses of a prompt against a session.
+    /// `SipHash`, because a SHA-256 of each prompt costs a microsecond.
+    key: RandomState,
+}
+
+impl Default for Affinity {
+    /// An empty memory under a random key.
+    fn default() -> Self {
+        Self { bound: Cache::new(SESSIONS), answered: Cache::new(SESSIONS), key: RandomState::new() }
+    }
 }
 
 impl Affinity {
-    /// `secret` keys the session hash, so that a ledger reader cannot test guesses of a prompt against it.
-    pub fn new(secret: &[u8]) -> Self {
-        Self {
-            bound: Cache::new(SESSIONS),
-            answered: Cache::new(SESSIONS),
-            hashing: RandomState::new(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
-        }
-    }
-
     /// A session's keyed hash over its parts, each cut to 1 KiB.
     pub fn session(&self, parts: &[&[u8]]) -> u64 {
-        let mut context = hmac::Context::with_key(&self.key);
+        let mut hasher = self.key.build_hasher();
         for part in parts {
             let part = part.get(..HASHED).unwrap_or(part);
-            context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part);
+            hasher.write_usize(part.len());
+            hasher.write(part);
         }
-        let tag = context.sign();
-        tag.as_ref().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        hasher.finish()
     }
 
     /// The target that a session is bound to.
@@ -60,12 +56,12 @@ impl Affinity {
 
     /// A target has answered a session.
     pub fn answered(&self, session: u64, target: &str, now: Instant) {
-        self.answered.insert(self.hashing.hash_one((session, target)), now);
+        self.answered.insert(self.key.hash_one((session, target)), now);
     }
 
     /// A target answered this session so short a while ago that its prompt cache may still hold the conversation.
     pub fn is_warm(&self, session: u64, target: &str, now: Instant) -> bool {
-        let last = self.answered.get(&self.hashing.hash_one((session, target)));
+        let last = self.answered.get(&self.key.hash_one((session, target)));
         last.is_some_and(|last| now.saturating_duration_since(last) < WARM)
     }
 }
@@ -76,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_cache_is_warm_where_the_session_was_answered_and_for_five_minutes() {
-        let (a, start) = (Affinity::new(b"one"), Instant::now());
+        let (a, start) = (Affinity::default(), Instant::now());
         a.answered(7, "a/m", start);
         let later = start + Duration::from_secs(299);
         assert!(a.is_warm(7, "a/m", later) && !a.is_warm(7, "b/m", later) && !a.is_warm(8, "a/m", later));
@@ -85,9 +81,9 @@ mod tests {
 
     #[test]
     fn sessions_differ_by_key_and_by_where_parts_end() {
-        let a = Affinity::new(b"one");
+        let a = Affinity::default();
         assert_eq!(a.session(&[b"ab", b"c"]), a.session(&[b"ab", b"c"]));
         assert_ne!(a.session(&[b"ab", b"c"]), a.session(&[b"a", b"bc"]));
-        assert_ne!(a.session(&[b"ab", b"c"]), Affinity::new(b"two").session(&[b"ab", b"c"]));
+        assert_ne!(a.session(&[b"ab", b"c"]), Affinity::default().session(&[b"ab", b"c"]));
     }
 }

@@ -107,13 +107,14 @@ pub struct AttemptStart {
 }
 
 impl AttemptMeter {
-    /// Opens the books: returns the meter and the intent that must reach the spool before the call starts.
+    /// Opens the books: returns the meter and the intent that must reach the spool before the call starts. Boxed, because
+    /// it is handed on from step to step of the attempt.
     pub fn open(
         app: &Arc<App>,
         request: &Arc<RequestOpen>,
         tally: &Arc<Tally>,
         start: AttemptStart,
-    ) -> (Self, Intent) {
+    ) -> (Box<Self>, Intent) {
         let started_at = Timestamp::now();
         let context = Context { tier: start.tier, region: None, at: started_at };
         let intent = Intent {
@@ -128,7 +129,7 @@ impl AttemptMeter {
             estimated_cost: start.target.offer.price(&start.estimate, &context).total(),
             catalogue_version: start.catalogue_version,
         };
-        let meter = Self {
+        let meter = Box::new(Self {
             app: Arc::clone(app),
             target: start.target,
             admission: start.admission,
@@ -146,7 +147,7 @@ impl AttemptMeter {
             sent: false,
             open: true,
             tally: Arc::clone(tally),
-        };
+        });
         (meter, intent)
     }
 

@@ -71,7 +71,7 @@ pub fn start(options: StartOptions) -> Result<Running, StartError> {
         health: Health::default(),
         metrics: Metrics::default(),
         telemetry: Telemetry::start(config.telemetry.as_ref())?,
-        affinity: Affinity::new(&session_secret()),
+        affinity: Affinity::default(),
         shadows: Shadows::default(),
         drift: DriftWatch::default(),
         replays: Arc::new(Semaphore::new(1)),
@@ -96,15 +96,6 @@ pub fn start(options: StartOptions) -> Result<Running, StartError> {
     };
     let server = tokio::spawn(server::serve(options.listener, service, limits, shutdown));
     Ok(Running { addr, app, stop, server })
-}
-
-/// Keys the session hash for the life of the process.
-fn session_secret() -> [u8; 32] {
-    let mut secret = [0_u8; 32];
-    if aws_lc_rs::rand::fill(&mut secret).is_err() {
-        fastrand::fill(&mut secret);
-    }
-    secret
 }
 
 impl Running {

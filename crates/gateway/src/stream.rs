@@ -74,7 +74,7 @@ pub struct Committed {
     /// The rest of the upstream's events; `None` when it ended while held.
     pub events: Option<Events>,
     /// The attempt that answers.
-    pub attempt: AttemptMeter,
+    pub attempt: Box<AttemptMeter>,
     /// The end of the request's total deadline.
     pub deadline: Instant,
 }
@@ -82,7 +82,7 @@ pub struct Committed {
 /// The response body of a streamed answer.
 pub struct AnswerStream {
     // Declared before `request`: attempts close before their request does.
-    attempt: Option<AttemptMeter>,
+    attempt: Option<Box<AttemptMeter>>,
     events: Option<Events>,
     request: RequestMeter,
     writer: Box<dyn Writer>,

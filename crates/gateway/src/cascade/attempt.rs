@@ -123,7 +123,7 @@ impl Call {
 
     async fn read(
         &mut self,
-        mut meter: AttemptMeter,
+        mut meter: Box<AttemptMeter>,
         mut reply: upstream::Reply,
         dropped: Vec<String>,
         gate: Option<Gating>,
@@ -165,7 +165,7 @@ impl Call {
 
     fn check_whole(
         &mut self,
-        mut meter: AttemptMeter,
+        mut meter: Box<AttemptMeter>,
         answer: Answer,
         dropped: Vec<String>,
         gate: Option<Gating>,
@@ -191,7 +191,7 @@ impl Call {
 
     async fn read_stream(
         &mut self,
-        meter: AttemptMeter,
+        meter: Box<AttemptMeter>,
         body: upstream::Body,
         dropped: Vec<String>,
         gate: Option<Gating>,
@@ -218,7 +218,7 @@ impl Call {
         let (held, judged) = holder.hold(gate).await;
         self.meter.judged(judged.as_ref());
         match held {
-            Held::Failed(meter, error) => failed(*meter, error),
+            Held::Failed(meter, error) => failed(meter, error),
             Held::Rejected { mut meter, check, text } => {
                 let ending = meter.ending();
                 meter.succeed(Outcome::Rejected, &ending);
@@ -243,7 +243,7 @@ impl Call {
     }
 }
 
-fn failed(mut meter: AttemptMeter, error: UpstreamError) -> Try {
+fn failed(mut meter: Box<AttemptMeter>, error: UpstreamError) -> Try {
     meter.fail(&error, false);
     Try::Failed(error)
 }
@@ -278,7 +278,7 @@ fn check_choice(gate: &mut Gate<'_>, choice: Option<&Choice>, finish: Option<&st
 
 /// A stream before its commit point.
 struct Holder {
-    meter: AttemptMeter,
+    meter: Box<AttemptMeter>,
     events: Option<Events>,
     held: Vec<Chunk>,
     held_bytes: usize,
@@ -322,14 +322,14 @@ impl Holder {
     fn held(mut self, verdict: Result<Verdict, UpstreamError>) -> Held {
         let verdict = match verdict {
             Ok(verdict) => verdict,
-            Err(error) => return Held::Failed(Box::new(self.meter), error),
+            Err(error) => return Held::Failed(self.meter, error),
         };
         let undecided = match verdict {
             Verdict::Hold | Verdict::Release => false,
             Verdict::Undecided => true,
             Verdict::Escalate(check) => {
                 let text = bounded(self.text);
-                return Held::Rejected { meter: Box::new(self.meter), check, text };
+                return Held::Rejected { meter: self.meter, check, text };
             }
         };
         if let Some(events) = self.events.as_mut() {

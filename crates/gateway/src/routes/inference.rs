@@ -56,7 +56,7 @@ pub async fn handle(
     let resolved = config.resolve(&request.view.model)?;
     let planned = decide(app, &request, &resolved, &head)?;
     let call = prepare(app, &config, request, resolved, &planned, &head, started_at);
-    answer::answer(call, planned.plan, door).await
+    answer::answer(call, planned.plan, door, head.headers).await
 }
 
 fn too_much(error: BodyError) -> Refusal {
@@ -71,7 +71,7 @@ fn too_much(error: BodyError) -> Refusal {
 
 /// A decision with what it was made from.
 struct Planned {
-    plan: Plan,
+    plan: Box<Plan>,
     session: u64,
     bound_to: Option<Arc<str>>,
     input_tokens: u64,
@@ -90,7 +90,7 @@ fn decide(app: &App, request: &Request, resolved: &Resolved, head: &Head) -> Res
         input_tokens,
     };
     let plan = plan::decide(&app.health, resolved, &inputs)?;
-    Ok(Planned { plan, session, bound_to, input_tokens })
+    Ok(Planned { plan: Box::new(plan), session, bound_to, input_tokens })
 }
 
 /// `x-tollgate-session`, else `prompt_cache_key`, else a keyed hash of key, system and first user message.
@@ -117,7 +117,7 @@ fn prepare(
     planned: &Planned,
     head: &Head,
     started_at: Timestamp,
-) -> Call {
+) -> Box<Call> {
     let shadow = shadow::sample(app, config, &resolved, &request, &planned.plan, head.id);
     let (route, flagship, groups) = match resolved {
         Resolved::Route(route) => {
@@ -151,8 +151,9 @@ fn prepare(
     let start = RequestStart { started: head.started, flagship, tier, span };
     let mut meter = RequestMeter::open(app, open, start);
     meter.reason = planned.plan.reason.to_string();
-    meter.decision = serde_json::to_string(&planned.plan.explanation).unwrap_or_default();
-    Call {
+    meter.decision = planned.plan.explanation.to_json();
+    // Boxed: it is handed from the answer to its future, to the stream.
+    Box::new(Call {
         app: Arc::clone(app),
         deadline: tokio::time::Instant::now() + config.timeouts.total,
         config: Arc::clone(config),
@@ -168,7 +169,7 @@ fn prepare(
         retry_after: None,
         shadow,
         aside: false,
-    }
+    })
 }
 
 /// What every attempt carries upstream: the trace, and our own request id.

@@ -80,7 +80,7 @@ impl Outgoing {
             }
         }
         authorize(host, key, &mut head)?;
-        line(&mut head, "content-length", length.to_string().as_bytes());
+        line(&mut head, "content-length", itoa::Buffer::new().format(length).as_bytes());
         head.extend_from_slice(b"\r\n");
         Ok(Self { head, body, part: 0, offset: 0 })
     }
@@ -139,7 +139,8 @@ fn authority(host: &Host, head: &mut Vec<u8>) -> Result<(), UpstreamError> {
         head.extend_from_slice(part.as_bytes());
     }
     if host.port != if host.https { 443 } else { 80 } {
-        head.extend_from_slice(format!(":{}", host.port).as_bytes());
+        head.push(b':');
+        head.extend_from_slice(itoa::Buffer::new().format(host.port).as_bytes());
     }
     Ok(())
 }

@@ -16,20 +16,21 @@ use crate::respond::Refusal;
 use crate::service::Body;
 use crate::stream::{AnswerStream, OnEnd};
 
-/// Runs the plan and answers.
+/// Runs the plan and answers. `spare` is a map of headers that nobody needs any more: its memory holds those of the answer.
 pub(super) async fn answer(
-    mut call: Call,
-    plan: Plan,
+    mut call: Box<Call>,
+    plan: Box<Plan>,
     door: &'static dyn Door,
+    spare: HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     let early = call.request.view.stream && call.route.as_ref().is_some_and(|route| route.early_headers);
     if early {
-        let headers = stream_headers(told(&call), &[]);
+        let headers = stream_headers(told(&call, spare), &[]);
         return Ok(response(headers, Body::Early(Box::new(EarlyStream::new(call, plan, door)))));
     }
     // Boxed: every level above would otherwise carry, and move, the whole attempt engine inside its own future.
     let answered = Box::pin(run(&mut call, &plan)).await?;
-    let mut headers = told(&call);
+    let mut headers = told(&call, spare);
     call.meter.first_byte();
     match answered {
         Answered::Whole { answer, dropped } => {
@@ -93,13 +94,17 @@ enum Early {
 }
 
 impl EarlyStream {
-    fn new(call: Call, plan: Plan, door: &'static dyn Door) -> Self {
+    fn new(call: Box<Call>, plan: Box<Plan>, door: &'static dyn Door) -> Self {
         Self { state: Early::Deciding(Box::pin(decide(call, plan, door))) }
     }
 }
 
 /// The stream at its commit point, or an error event.
-async fn decide(mut call: Call, plan: Plan, door: &'static dyn Door) -> Result<Box<AnswerStream>, Bytes> {
+async fn decide(
+    mut call: Box<Call>,
+    plan: Box<Plan>,
+    door: &'static dyn Door,
+) -> Result<Box<AnswerStream>, Bytes> {
     let refusal = match run(&mut call, &plan).await {
         Ok(Answered::Stream { committed, .. }) => {
             call.meter.first_byte();
@@ -168,9 +173,9 @@ fn on_end(call: &Call) -> Option<OnEnd> {
 }
 
 /// `x-tollgate-*`: what answered and why.
-fn told(call: &Call) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(12);
-    insert(&mut headers, "x-request-id", &call.meter.open.id.to_string());
+fn told(call: &Call, mut headers: HeaderMap) -> HeaderMap {
+    headers.clear();
+    insert(&mut headers, "x-request-id", &call.request.id);
     insert(&mut headers, "x-tollgate-reason", &call.meter.reason);
     headers.insert("x-tollgate-attempts", HeaderValue::from(call.meter.attempts));
     if let Some(route) = &call.route {
