@@ -143,6 +143,36 @@ async fn a_planted_regression_is_caught_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_of_both_models_become_training_data() {
+    let stack =
+        Stack::start([vendor("north", [ModelSpec::strong("good"), ModelSpec::new("worse")])], "").await;
+    let dir = TempDir::new().unwrap();
+    let (results, data, suite, url) =
+        (dir.path().join("results.json"), dir.path().join("data"), suite(), stack.url());
+    let models = ["--model", "north/good", "--model", "north/worse", "--out", path(&results), "--json"];
+    let run = [&["run", path(&suite), "--url", &url], &models[..]].concat();
+    assert_eq!(eval(&run, dir.path()).await.status.code(), Some(1), "the worse model fails two cases");
+
+    let files = ["--suite", path(&suite), "--results", path(&results), "--out", path(&data)];
+    let mut command = server::command(&["route", "data", "--weak", "north/worse", "--strong", "north/good"]);
+    command.args(files).arg("--data-dir").arg(dir.path());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let lines = |kind: &str| -> Vec<Value> {
+        let folder = std::fs::read_dir(data.join(kind)).unwrap();
+        let file = folder.map(|entry| entry.unwrap().path()).next().expect("a file");
+        std::fs::read_to_string(file).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    };
+    let (train, cascade) = (lines("train"), lines("cascade"));
+    assert_eq!((train.len(), cascade.len()), (KEY.len(), KEY.len()));
+    let weak_fails =
+        |line: &&Value| line["scores"]["north/worse"] == 0.0 && line["scores"]["north/good"] == 1.0;
+    assert_eq!(train.iter().filter(weak_fails).count(), 2);
+    let litres = cascade.iter().find(|line| line["id"] == "litres").expect("the case");
+    assert_eq!((&litres["response"], &litres["weak_score"]), (&"It needs 90 litres.".into(), &0.0.into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_run_goes_on_and_pays_nothing_twice() {
     const JOBS: usize = 2;
     let slow = Timing { head: Duration::from_millis(150), ..Timing::default() };

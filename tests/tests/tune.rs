@@ -35,7 +35,12 @@ fn make_dearer(stack: &Stack) {
 }
 
 async fn tune(stack: &Stack, args: &[&str]) -> std::process::Output {
-    let mut command = server::command(&["route", "tune"]);
+    route("tune", stack, args).await
+}
+
+/// Runs `tollgate route TASK …` with the stack's config and ledger.
+async fn route(task: &str, stack: &Stack, args: &[&str]) -> std::process::Output {
+    let mut command = server::command(&["route", task]);
     command.args(args).arg("--config").arg(stack.data_dir().with_file_name("tollgate.toml"));
     command.arg("--data-dir").arg(stack.data_dir());
     tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it starts")
@@ -88,6 +93,26 @@ async fn thresholds_are_written_and_taken_up() {
         rule(&stack).await.starts_with(&format!("difficulty_over {over}")).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_curve_goes_from_everything_to_nothing() {
+    let stack = stack().await;
+    let output = route("report", &stack, &["--json"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let curve = &report["curves"][0];
+    assert_eq!((&curve["route"], &curve["data"]), (&json!("auto"), &json!("benchmark data")));
+    let points = curve["points"].as_array().unwrap();
+    let at = |point: &Value, key: &str| point[key].as_f64().unwrap();
+    let (all, none) = (points.first().unwrap(), points.last().unwrap());
+    assert!(at(all, "strong_share") > 0.999_999 && at(all, "kept") > 0.999_999, "{all}");
+    assert!(at(none, "strong_share") < 1e-9 && at(none, "kept") < 0.9 && at(none, "saving") > 0.8, "{none}");
+    let beats_chance = points.iter().filter(|p| at(p, "kept") >= at(p, "at_random")).count();
+    assert!(beats_chance * 10 >= points.len() * 9, "{beats_chance} of {}", points.len());
+
+    let csv = route("report", &stack, &["--csv"]).await;
+    assert_eq!(String::from_utf8_lossy(&csv.stdout).lines().count(), points.len() + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
