@@ -57,6 +57,7 @@ pub fn decide(scenario: &Scenario, market: &Market<'_>, options: &Options) -> Re
     let break_even = edges::break_even(&model, &world);
     let mut warnings = model.warnings.clone();
     warnings.extend(scale_warnings(&model, &world));
+    warnings.extend(quality_warning(&stacks));
     Ok(Report {
         prices: prices_used(market, list),
         workload: workload_report(scenario, &model, &world),
@@ -332,6 +333,16 @@ fn scale_warnings(model: &Model, world: &World<'_>) -> Vec<String> {
         }
     }
     said
+}
+
+/// Different models answer differently well. Where no stack says how well, the sums are of money alone.
+fn quality_warning(stacks: &[StackReport]) -> Option<String> {
+    let silent = stacks.len() > 1 && stacks.iter().all(|stack| stack.quality.is_none());
+    silent.then(|| {
+        "these sums are of money alone: no stack states `accept`, the share of outcomes that need no person, so the cheapest may \
+         be the one that answers worst; with `accept` and [quality] human_usd_per_failure people's work is on the bill"
+            .to_owned()
+    })
 }
 
 /// Cost against volume: from a hundredth of the traffic, or of the first break-even, to ten times the last.

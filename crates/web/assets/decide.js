@@ -161,6 +161,7 @@
       el("span", { class: "soft" }, [
         next && `${usd(margin)} less than ${next}`,
         probability != null && `cheapest in ${share(probability)} of ${report.risk.draws.toLocaleString("en-US")} draws`,
+        report.stacks.every((stack) => stack.quality == null) && "money alone, not how good the answers are",
         `${figure(report.workload.requests_per_day)} requests and ${tokens(report.workload.output_tokens_per_day)} output tokens a day`,
       ].filter(Boolean).join(" · ")),
     );
