@@ -148,6 +148,22 @@ async fn fn2_28_every_framing_becomes_our_own() {
     }
 }
 
+/// A proxy before us is told not to collect a stream, and nothing is compressed, which would collect it too: a client has
+/// each chunk while the vendor still writes the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fn2_36_nothing_collects_a_stream() {
+    let stack = stack(Dialect::OpenAi, Framing::Plain).await;
+    stack.sim("vendor").set_faults(vec![Fault::Stall { after: 2 }.always()]);
+    let body = json!({"model": "chat", "stream": true, "messages": [{"role": "user", "content": "Hello"}]});
+    let client = stack.client.clone().with("accept-encoding", "gzip, br, zstd");
+    let mut reader = client.stream("/v1/chat/completions", &body).await;
+    assert_eq!(reader.headers["x-accel-buffering"], "no");
+    assert!(!reader.headers.contains_key("content-encoding"), "{:?}", reader.headers);
+    assert!(reader.headers["cache-control"].to_str().unwrap().contains("no-cache"), "{:?}", reader.headers);
+    let first = reader.next().await;
+    assert!(matches!(first, Some(SseEvent::Data(_))), "the vendor still hangs: {first:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn completions_embeddings_and_models_are_valid() {
     let stack = stack(Dialect::OpenAi, Framing::Plain).await;

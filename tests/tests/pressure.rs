@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tollgate_tests::{Client, Server, Stack, all_requests, bounded, poll, server, setup, spec};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heavy_readers_who_do_not_read_cost_a_bounded_amount_of_memory() {
+async fn fn1_11_heavy_readers_who_do_not_read_cost_a_bounded_amount_of_memory() {
     const READERS: usize = 200;
     // Row 11: at most 256 KiB a stream.
     const ALLOWED_KIB: u64 = 256 * READERS as u64;

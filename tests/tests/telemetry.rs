@@ -1,5 +1,6 @@
 //! OpenTelemetry to a collector of our own: the names of both generations are there, a prompt never is.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use sim::VendorSpec;
 use tokio::net::TcpListener;
-use tollgate_tests::Stack;
+use tollgate_tests::{Stack, poll};
 
 /// Paths and bodies that the collector got.
 type Received = Arc<Mutex<Vec<(String, Bytes)>>>;
@@ -84,4 +85,38 @@ async fn spans_and_metrics_carry_both_generations_of_names_and_no_prompt() {
     }
     let all = received.lock().unwrap();
     assert!(!all.iter().any(|(_, body)| body.windows(11).any(|w| w == b"zebracanary")));
+}
+
+/// Names and labels of all series, without their values.
+async fn series(stack: &Stack) -> BTreeSet<String> {
+    let text = stack.admin.get("/metrics").await.text();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fn1_25_what_clients_make_up_becomes_no_label() {
+    const ASKED: usize = 40;
+    let stack =
+        Stack::start([VendorSpec::openai("north")], "[models.cheap]\ntargets = [\"north/m\"]\n").await;
+    let ask = async |n: usize| {
+        let client = stack.client.clone().with("x-tollgate-tags", &format!("team=invented-{n}"));
+        let client = client.with("x-tollgate-session", &format!("invented-{n}"));
+        let body = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "Hello"}]});
+        assert_eq!(client.post("/v1/chat/completions", &body("cheap")).await.status, 200);
+        let unknown = client.post("/v1/chat/completions", &body(&format!("invented-{n}"))).await;
+        assert_eq!(unknown.status, 404);
+        stack.closed(n + 1).await;
+    };
+    ask(0).await;
+    let before = poll("the first request is counted", async || {
+        Some(series(&stack).await).filter(|all| all.iter().any(|name| name.contains("status=\"200\"")))
+    })
+    .await;
+    for n in 1..ASKED {
+        ask(n).await;
+    }
+    let after = series(&stack).await;
+    assert_eq!(after.difference(&before).collect::<Vec<_>>(), [] as [&String; 0]);
+    assert!(!after.iter().any(|name| name.contains("invented")), "{after:#?}");
 }
