@@ -142,7 +142,7 @@ impl<'a> Estimate<'a> {
         } else {
             candidate.price = self.price(target);
         }
-        if matches!(pick, Pick::Fastest | Pick::Adaptive) {
+        if matches!(pick, Pick::Fastest | Pick::Adaptive { .. }) {
             candidate.ttft_ms = health.ttft_ms(target);
         }
         candidate

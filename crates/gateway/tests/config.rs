@@ -561,3 +561,18 @@ fn shadow_and_judge_have_budgets_and_the_judges_share_is_of_the_shadowed() {
     assert!((shadow.share - 0.04).abs() < 1e-12 && (judge.share - 0.25).abs() < 1e-12);
     assert_eq!(judge.usd_per_day.to_string(), "1.00", "a dollar a day unless it says otherwise");
 }
+
+#[test]
+fn how_much_adaptive_explores_is_said_and_bounded() {
+    let model = |keys: &str| format!("{BASE}[models.c]\ntargets = [\"together/c\"]\n{keys}\n");
+    let pick = |keys: &str| load(&model(keys)).unwrap_or_else(|e| panic!("{e}")).models["c"].pick;
+    assert_eq!(pick("pick = \"adaptive\""), Pick::ADAPTIVE);
+    assert_eq!(pick("pick = \"adaptive\"\nexplore = 0.05"), Pick::Adaptive { explored: 50 });
+    assert_eq!(pick("pick = \"adaptive\"\nexplore = 0"), Pick::Adaptive { explored: 0 });
+    mistake(&model("pick = \"adaptive\"\nexplore = 0.3"), "`explore` = 0.3 is out of range");
+    mistake(
+        &model("pick = \"cheapest\"\nexplore = 0.05"),
+        "`explore` is read with `pick = \"adaptive\"` only",
+    );
+    mistake(&model("explore = 0.05"), "`explore` is read with `pick = \"adaptive\"` only");
+}

@@ -2,8 +2,8 @@
 //!
 //! A vendor's score is what it costs times how long it takes: twice as fast is worth twice the price, and neither needs a
 //! unit that the user would have to guess. Failures make it worse by a power of the success rate. Traffic is then
-//! *spread* by score rather than sent to the best: shares go as `score^-8`, and each vendor keeps at least two in a
-//! hundred, so that a recovery is noticed.
+//! *spread* by score rather than sent to the best: shares go as `score^-8`, and each vendor keeps a small share
+//! of its own (two in a hundred unless the config says otherwise), so that a recovery is noticed.
 //!
 //! The obvious alternative, always the best, herds: gateways that measure the same vendors agree on one, overload it, and
 //! leave it together. Shares move by little when a score moves by little, and every gateway draws for itself.
@@ -19,13 +19,11 @@ use serde::Serialize;
 
 use crate::needs::Fit;
 use crate::order::{race, rank};
-use crate::{Candidate, Measured, Pace, Prompt};
+use crate::{Candidate, Measured, Pace, Pick, Prompt};
 
 /// Shares go as the score to minus this power. At 8, a vendor half as good gets one request in 257 by its score. Higher
 /// is closer to always the best, and closer to herding (the simulation in `examples/adaptive` shows both ends).
 const SHARPNESS: f64 = 8.0;
-/// The least share of a healthy vendor, as long as there are few of them.
-const EXPLORED: f64 = 0.02;
 /// Answers that what is known of the others is worth.
 const PRIOR: f64 = 2.0;
 /// Scores worsen with the success rate to minus this power: one failure in ten makes half as dear again.
@@ -50,10 +48,11 @@ pub struct Placed {
     pub score: f64,
 }
 
-/// Orders candidates for one request, best first. Returns what placed each, in the new order, and what was said about
+/// Orders candidates for one request, best first; `explored` is the least share of each. Returns what placed each, in the new order, and what was said about
 /// a warm cache.
 pub(crate) fn arrange(
     prompt: &Prompt<'_>,
+    explored: f64,
     candidates: &mut [(&Candidate<'_>, Fit)],
 ) -> (Vec<Placed>, Option<String>) {
     let priced = candidates.iter().any(|(c, _)| c.price.is_some());
@@ -63,7 +62,8 @@ pub(crate) fn arrange(
     let mut note = None;
     for equals in candidates.chunk_by_mut(|a, b| class(a) == class(b)) {
         let first = placed.is_empty();
-        let mut scored: Vec<_> = place(prompt, equals).into_iter().zip(equals.iter().cloned()).collect();
+        let mut scored: Vec<_> =
+            place(prompt, explored, equals).into_iter().zip(equals.iter().cloned()).collect();
         let key = |one: &(Placed, (&Candidate<'_>, Fit))| match prompt.draw {
             Some(draw) => race(draw, one.1.0.target, one.0.share),
             None => one.0.share,
@@ -80,7 +80,7 @@ pub(crate) fn arrange(
 }
 
 /// Scores and shares of candidates of equal rank.
-fn place(prompt: &Prompt<'_>, equals: &[(&Candidate<'_>, Fit)]) -> Vec<Placed> {
+fn place(prompt: &Prompt<'_>, explored: f64, equals: &[(&Candidate<'_>, Fit)]) -> Vec<Placed> {
     let known: Vec<Measured> = equals.iter().map(|(c, _)| c.measured.unwrap_or_default()).collect();
     let tokens = prompt.expected_output();
     let lasting = Pool::of(known.iter().map(|m| m.lasting), tokens, prompt.stream);
@@ -102,8 +102,7 @@ fn place(prompt: &Prompt<'_>, equals: &[(&Candidate<'_>, Fit)]) -> Vec<Placed> {
     }
     let sum: f64 = placed.iter().map(|p| p.share).sum();
     let count = u32::try_from(placed.len()).map_or(1.0, f64::from);
-    // With very many vendors, exploring takes a fifth of the traffic at most.
-    let floor = EXPLORED.min(0.2 / count);
+    let floor = explored.min(Pick::MOST_EXPLORED / count);
     for one in &mut placed {
         one.share = floor + (1.0 - count * floor) * one.share / sum;
     }

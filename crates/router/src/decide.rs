@@ -80,8 +80,8 @@ fn able<'g, 'a>(group: &'g Group<'a>, prompt: &Prompt<'_>, record: &mut Explanat
             fit => kept.push((candidate, fit)),
         }
     }
-    let placed = if group.pick == Pick::Adaptive {
-        let (placed, note) = adaptive::arrange(prompt, &mut kept);
+    let placed = if let Pick::Adaptive { explored } = group.pick {
+        let (placed, note) = adaptive::arrange(prompt, f64::from(explored) / 1_000.0, &mut kept);
         record.notes.extend(note);
         placed
     } else {

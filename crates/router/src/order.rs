@@ -13,7 +13,7 @@ pub(crate) fn sort(pick: Pick, prompt: &Prompt<'_>, candidates: &mut [(&Candidat
     let draw = |c: &Candidate<'_>| race(prompt.session, c.target, f64::from(c.weight));
     candidates.sort_by(|(a, fit_a), (b, fit_b)| {
         rank(a, fit_a).cmp(&rank(b, fit_b)).then_with(|| match pick {
-            Pick::Order | Pick::Adaptive => Ordering::Equal,
+            Pick::Order | Pick::Adaptive { .. } => Ordering::Equal,
             Pick::Weighted => draw(b).total_cmp(&draw(a)),
             Pick::Cheapest => match (a.price, b.price) {
                 (Some(x), Some(y)) => x.cmp(&y).then(b.warm.cmp(&a.warm)),

@@ -19,13 +19,22 @@ pub enum Pick {
     /// By measured time to first token; unmeasured first, so that they get measured.
     Fastest,
     /// Spread by price, measured speed and failures; exploring a little ([`crate::adaptive`]).
-    Adaptive,
+    Adaptive {
+        /// The least share of each vendor in rotation, in thousandths, as long as all of them together have no more than
+        /// [`Pick::MOST_EXPLORED`].
+        explored: u16,
+    },
 }
 
 impl Pick {
+    /// Adaptive, with two requests in a hundred to each vendor.
+    pub const ADAPTIVE: Self = Self::Adaptive { explored: 20 };
+    /// The budget of exploring: at most this share of a model's requests, however many vendors it has.
+    pub const MOST_EXPLORED: f64 = 0.2;
+
     /// Prices decide, so that a vendor's measured cache hit rate counts.
     pub const fn weighs_prices(self) -> bool {
-        matches!(self, Self::Cheapest | Self::Adaptive)
+        matches!(self, Self::Cheapest | Self::Adaptive { .. })
     }
 
     /// The word in the config.
@@ -35,7 +44,7 @@ impl Pick {
             Self::Weighted => "weighted",
             Self::Cheapest => "cheapest",
             Self::Fastest => "fastest",
-            Self::Adaptive => "adaptive",
+            Self::Adaptive { .. } => "adaptive",
         }
     }
 }

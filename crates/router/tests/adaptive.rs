@@ -126,7 +126,11 @@ fn prompt(draw: u64) -> Prompt<'static> {
 }
 
 fn planned(candidates: &[Candidate<'_>], draw: u64) -> Plan {
-    let group = Group { name: "m", pick: Pick::Adaptive, candidates: candidates.to_vec() };
+    explored(Pick::ADAPTIVE, candidates, draw)
+}
+
+fn explored(pick: Pick, candidates: &[Candidate<'_>], draw: u64) -> Plan {
+    let group = Group { name: "m", pick, candidates: candidates.to_vec() };
     decide(None, &prompt(draw), &group, None).unwrap()
 }
 
@@ -140,6 +144,20 @@ fn what_nobody_has_measured_is_tried_as_often_as_the_others() {
     let known = Candidate { measured: Some(measured(1.0, 50, 0)), ..candidate("a/m", &facts) };
     let told = planned(&[known, candidate("b/new", &facts)], 1).explanation;
     assert!((share_of(&told, "b/new") - 0.5).abs() < 0.02, "{told:#?}");
+}
+
+#[test]
+fn exploring_is_as_much_as_was_said_and_at_most_a_fifth_of_all() {
+    let facts = facts();
+    let best = Candidate { measured: Some(measured(1.0, 500, 0)), ..candidate("a/m", &facts) };
+    let slow = Candidate { measured: Some(measured(50.0, 500, 0)), ..candidate("b/m", &facts) };
+    let share = |pick: Pick, target: &str| {
+        share_of(&explored(pick, &[best.clone(), slow.clone()], 1).explanation, target)
+    };
+    assert!(share(Pick::Adaptive { explored: 0 }, "b/m") < 1e-6);
+    assert!((share(Pick::ADAPTIVE, "b/m") - 0.02).abs() < 1e-6);
+    assert!((share(Pick::Adaptive { explored: 70 }, "b/m") - 0.07).abs() < 1e-6);
+    assert!((share(Pick::Adaptive { explored: 900 }, "b/m") - Pick::MOST_EXPLORED / 2.0).abs() < 1e-6);
 }
 
 #[test]

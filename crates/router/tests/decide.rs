@@ -488,7 +488,7 @@ fn an_escalated_conversation_stays_while_its_warm_cache_makes_the_flagship_no_de
     let (text, usd) = (facts(Ability::No), |text| Some(Money::parse_usd(text).unwrap()));
     let decided = |flagship: Candidate<'_>| {
         let cheap = Candidate { price: usd("0.010"), ..candidate("a/cheap", &text) };
-        let cheap = group("cheap", Pick::Adaptive, vec![cheap]);
+        let cheap = group("cheap", Pick::ADAPTIVE, vec![cheap]);
         let flagship = group("flagship", Pick::Cheapest, vec![flagship]);
         decide(Some(&route()), &prompt("And then?"), &cheap, Some(&flagship)).unwrap()
     };

@@ -196,6 +196,11 @@ impl<'t> Section<'t> {
         self.fraction(key, |share| share > 0.0 && share <= 1.0, "above 0, at most 1")
     }
 
+    /// A share that may be nothing: 0 to 0.2.
+    pub(super) fn exploration(&self, key: &'static str) -> Option<f64> {
+        self.fraction(key, |share| (0.0..=0.2).contains(&share), "0 to 0.2")
+    }
+
     /// A threshold of a score: between 0 and 1; at either end it would fire always or never.
     pub(super) fn threshold(&self, key: &'static str) -> Option<f64> {
         self.fraction(key, |x| x > 0.0 && x < 1.0, "between 0 and 1, both left out")

@@ -301,7 +301,7 @@ impl World<'_> {
             weight: 1,
             retired: false,
         });
-        let group = Group { name: "model", pick: Pick::Adaptive, candidates: candidates.collect() };
+        let group = Group { name: "model", pick: Pick::ADAPTIVE, candidates: candidates.collect() };
         let plan = decide(None, &prompt(draw), &group, None).expect("a candidate");
         let index = |name: &str| {
             self.scenario.vendors.iter().position(|v| v.name == name).expect("a vendor of this world")
