@@ -39,6 +39,8 @@ impl<'c> Row<'c> {
 
     /// Inserts a row of `fields`; returns how many rows that were. Errors as SQLite does; what is bound is then not known.
     pub fn insert(&mut self, fields: &[Field<'_>]) -> rusqlite::Result<usize> {
+        // A column that was left out would silently get the last row's value.
+        debug_assert_eq!(fields.len(), self.bound.len());
         for ((place, field), bound) in (1_usize..).zip(fields).zip(&mut self.bound) {
             if !bound.is(field) {
                 self.statement.raw_bind_parameter(place, field)?;

@@ -92,41 +92,34 @@ fn one(
 }
 
 fn pick(section: &Section<'_>) -> Pick {
-    let Some((word, span)) = section.string("pick") else {
-        unexplored(section);
-        return Pick::Order;
-    };
+    let Some((word, span)) = section.string("pick") else { return explored(section, Pick::Order) };
     let pick = match word {
         "order" => Pick::Order,
         "weighted" => Pick::Weighted,
         "cheapest" => Pick::Cheapest,
         "fastest" => Pick::Fastest,
-        "adaptive" => return adaptive(section),
+        "adaptive" => Pick::ADAPTIVE,
         _ => {
             let hint = "one of order, weighted, cheapest, fastest, adaptive".to_owned();
             section.doc.error(span, format!("`pick` = \"{word}\" is none that we know"), Some(hint));
             Pick::Order
         }
     };
-    unexplored(section);
-    pick
+    explored(section, pick)
 }
 
-/// `pick = "adaptive"`, with `explore` of each vendor's requests.
-fn adaptive(section: &Section<'_>) -> Pick {
-    let Some(share) = section.exploration("explore") else { return Pick::ADAPTIVE };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 200")]
-    let explored = (share * 1_000.0).round() as u16;
-    Pick::Adaptive { explored }
-}
-
-/// No other pick explores.
-fn unexplored(section: &Section<'_>) {
-    if section.get("explore").is_some() {
+/// The pick with `explore`, which only the adaptive one reads.
+fn explored(section: &Section<'_>, pick: Pick) -> Pick {
+    let Some(share) = section.exploration("explore") else { return pick };
+    if pick != Pick::ADAPTIVE {
         let hint = "add `pick = \"adaptive\"`, or take it out".to_owned();
         let place = section.place("explore");
         section.doc.error(place, "`explore` is read with `pick = \"adaptive\"` only", Some(hint));
+        return pick;
     }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 200")]
+    let explored = (share * 1_000.0).round() as u16;
+    Pick::Adaptive { explored }
 }
 
 type Weights<'t> = BTreeMap<&'t str, (u32, Range<usize>)>;
